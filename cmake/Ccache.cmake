@@ -1,0 +1,4 @@
+find_program(LARDER_CCACHE ccache)
+if(LARDER_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${LARDER_CCACHE}")
+endif()

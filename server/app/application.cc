@@ -1,0 +1,216 @@
+#include "server/app/application.h"
+
+#include <atomic>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/config/describe.h"
+#include "server/engine/cache_engine.h"
+#include "server/http/http_server.h"
+#include "server/metrics/metrics.h"
+#include "server/redis/redis_options.h"
+#include "server/redis/redis_store.h"
+#include "server/rpc/cache_service.h"
+#include "server/rpc/health_service.h"
+#include "server/rpc/rpc_server.h"
+#include "server/store/embedded_store.h"
+
+namespace larder {
+
+// In the order of construction; destroyed in the reverse. What answers calls goes first, what they need last.
+struct Application::Parts {
+  ServerSettings settings;
+  const Clock* clock = nullptr;
+  Logger* logger = nullptr;
+  std::atomic<bool> ready{false};
+  bool stopped = false;
+  Registry registry;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<CacheEngine> engine;
+  std::unique_ptr<CacheService> cache_service;
+  std::unique_ptr<HealthService> health_service;
+  std::unique_ptr<RpcServer> rpc;
+  std::unique_ptr<HttpServer> http;
+};
+
+namespace {
+
+constexpr char kVersion[] = LARDER_VERSION;
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+const char* StateName(StoreInfo::State state) {
+  switch (state) {
+    case StoreInfo::State::kReady:
+      return "ready";
+    case StoreInfo::State::kConnecting:
+      return "connecting";
+    case StoreInfo::State::kDown:
+      return "down";
+  }
+  return "";
+}
+
+absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
+  absl::StatusOr<RedisOptions> options = ParseRedisUrl(settings.redis.url);
+  if (!options.ok()) return absl::InvalidArgumentError(absl::StrCat("store.redis.url: ", options.status().message()));
+  const ServerSettings::Redis& redis = settings.redis;
+  if (redis.user) options->user = *redis.user;
+  if (redis.password) options->password = *redis.password;
+  if (redis.database) options->database = *redis.database;
+  options->prefix = redis.prefix;
+  options->connect_timeout_nanos = redis.connect_timeout_ms * kNanosPerMilli;
+  options->operation_timeout_nanos = redis.operation_timeout_ms * kNanosPerMilli;
+  options->min_backoff_nanos = redis.min_backoff_ms * kNanosPerMilli;
+  options->max_backoff_nanos = redis.max_backoff_ms * kNanosPerMilli;
+  options->max_pending = static_cast<size_t>(redis.max_pending);
+  options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings, const Clock* clock, Logger* logger) {
+  if (settings.redis.url.empty()) {
+    return std::make_unique<EmbeddedStore>(
+        clock, EmbeddedStore::Options{.capacity_bytes = static_cast<size_t>(settings.embedded.capacity_bytes)});
+  }
+  absl::StatusOr<RedisOptions> options = ToRedisOptions(settings);
+  if (!options.ok()) return options.status();
+  std::vector<std::string> namespaces;
+  for (const NamespacePolicy& policy : settings.namespaces) namespaces.push_back(policy.name);
+  return std::make_unique<RedisStore>(*std::move(options), std::move(namespaces), clock,
+                                      [logger](std::string_view message) { logger->Warning(message); });
+}
+
+HttpResponse Readiness(const std::atomic<bool>& ready, const Store& store) {
+  // Not a question of the store: without it near hits are still served, and taking every replica out of service
+  // because Redis is away would make it worse.
+  return {.status = ready ? 200 : 503,
+          .content_type = "text/plain; charset=utf-8",
+          .body = absl::StrCat(ready ? "ready" : "not ready", "\nstore: ", StateName(store.state()), "\n")};
+}
+
+}  // namespace
+
+Application::Application(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSettings& settings, const Clock* clock,
+                                                                Logger* logger) {
+  auto parts = std::make_unique<Parts>();
+  parts->settings = settings;
+  parts->clock = clock;
+  parts->logger = logger;
+  absl::StatusOr<std::unique_ptr<Store>> store = MakeStore(settings, clock, logger);
+  if (!store.ok()) return store.status();
+  parts->store = *std::move(store);
+  parts->engine = std::make_unique<CacheEngine>(
+      CacheEngine::Options{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
+                           .namespaces = settings.namespaces,
+                           .version_seed = RandomSeed()},
+      parts->store.get(), clock, &parts->registry);
+  parts->cache_service = std::make_unique<CacheService>(
+      CacheService::Options{.server_version = kVersion,
+                            .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes)},
+      parts->engine.get(), parts->store.get(), clock, &parts->registry);
+  parts->health_service =
+      std::make_unique<HealthService>(std::set<std::string>{"larder.v1.Cache"}, &parts->registry);
+
+  // From here on ~Application takes down whatever has been started.
+  std::unique_ptr<Application> application(new Application(std::move(parts)));
+  if (absl::Status status = application->Listen(); !status.ok()) return status;
+  return application;
+}
+
+absl::Status Application::Listen() {
+  Parts& parts = *parts_;
+  const ServerSettings::Grpc& grpc = parts.settings.grpc;
+  parts.registry.AddGauge("larder_build_info", "1, with the release in the label.", {{"version", kVersion}},
+                          [] { return 1.0; });
+  parts.registry.AddGauge("cache_store_up", "Whether the store can be reached.", {},
+                          [&] { return parts.store->state() == StoreInfo::State::kReady ? 1.0 : 0.0; });
+  parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent.",
+                          {{"mode", parts.store->exclusive() ? "exclusive" : "age"}}, [] { return 1.0; });
+
+  absl::StatusOr<std::unique_ptr<RpcServer>> rpc =
+      RpcServer::Start({.listen = grpc.listen,
+                        .threads = grpc.threads,
+                        .max_request_bytes = grpc.max_request_bytes,
+                        .max_concurrent_streams = grpc.max_concurrent_streams,
+                        .max_connection_age_ms = grpc.max_connection_age_ms},
+                       {parts.cache_service.get(), parts.health_service.get()}, parts.clock);
+  if (!rpc.ok()) return rpc.status();
+  parts.rpc = *std::move(rpc);
+
+  int http_port = 0;
+  if (!parts.settings.operations.listen.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
+        parts.settings.operations.listen,
+        {{"/metrics",
+          [&parts]() -> HttpResponse {
+            return {.status = 200,
+                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                    .body = parts.registry.RenderText()};
+          }},
+         {"/healthz",
+          []() -> HttpResponse {
+            return {.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ok\n"};
+          }},
+         {"/readyz", [&parts] { return Readiness(parts.ready, *parts.store); }}});
+    if (!http.ok()) return absl::UnavailableError(absl::StrCat("operations.listen: ", http.status().message()));
+    parts.http = *std::move(http);
+    http_port = parts.http->port();
+  }
+  parts.ready = true;
+  parts.health_service->SetServing(true);
+  parts.logger->Info("serving", {{"version", kVersion},
+                                 {"grpc_port", parts.rpc->port()},
+                                 {"operations_port", http_port},
+                                 {"store", parts.store->exclusive() ? "embedded" : "redis"},
+                                 {"threads", grpc.threads},
+                                 {"near_capacity_bytes", parts.settings.near.capacity_bytes}});
+  return absl::OkStatus();
+}
+
+void Application::Reload(const ServerSettings& settings) {
+  Parts& parts = *parts_;
+  const ConfigDiff diff = DiffPolicies(parts.settings, settings);
+  for (const std::string& line : diff.needs_restart) {
+    parts.logger->Warning("changed in the configuration, but needs a restart", {{"change", line}});
+  }
+  for (const std::string& line : diff.policy) parts.logger->Info("applying a change of policy", {{"change", line}});
+  parts.engine->ReplacePolicies(
+      settings.namespaces, std::numeric_limits<int64_t>::max(), [logger = parts.logger](absl::StatusOr<bool> done) {
+        if (done.ok()) return logger->Info("policies are in force");
+        logger->Error("a namespace stays off: no barrier could be raised before switching it on; reload again",
+                      {{"error", std::string(done.status().message())}});
+      });
+  parts.settings.namespaces = settings.namespaces;
+}
+
+void Application::Stop() {
+  Parts& parts = *parts_;
+  if (parts.stopped) return;
+  parts.stopped = true;
+  parts.ready = false;
+  if (parts.rpc != nullptr) {
+    parts.logger->Info("draining", {{"timeout_ms", parts.settings.grpc.drain_timeout_ms}});
+    parts.health_service->SetServing(false);
+    parts.health_service->EndWatches();
+    parts.rpc->Shutdown(parts.settings.grpc.drain_timeout_ms);
+  }
+  // Only now: calls under way needed it.
+  parts.store->Shutdown();
+  parts.http.reset();
+  parts.logger->Info("stopped");
+}
+
+Application::~Application() { Stop(); }
+
+}  // namespace larder

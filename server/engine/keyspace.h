@@ -1,0 +1,78 @@
+// Everything that a replica holds for one namespace.
+#ifndef LARDER_SERVER_ENGINE_KEYSPACE_H_
+#define LARDER_SERVER_ENGINE_KEYSPACE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/mutex.h"
+#include "core/near_cache.h"
+#include "server/engine/logical_clock.h"
+#include "server/engine/write_marks.h"
+#include "server/metrics/metrics.h"
+#include "server/policy/policy.h"
+
+namespace larder {
+
+// Counters of one namespace, resolved once.
+struct KeyspaceMetrics {
+  KeyspaceMetrics(Registry& registry, const std::string& name);
+
+  Counter& near_hits;
+  Counter& store_hits;
+  Counter& misses;
+  Counter& get_errors;
+  Counter& refused;
+  Counter& sets;
+  Counter& sets_aborted;
+  Counter& set_errors;
+  Counter& touches;
+  Counter& touch_misses;
+  Counter& touch_errors;
+  Counter& invalidated_keys;
+  Counter& invalidated_all;
+  Counter& invalidation_errors;
+  Counter& near_aged;
+  Histogram& near_hit_latency;
+  Histogram& store_hit_latency;
+  Histogram& miss_latency;
+  Histogram& set_latency;
+};
+
+// Thread-safe. The near tier's bound is fixed for its life; the policy can be replaced.
+class Keyspace {
+ public:
+  Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry);
+  Keyspace(const Keyspace&) = delete;
+  Keyspace& operator=(const Keyspace&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  // Valid as long as this object: policies that were replaced are kept, since calls under way may still read them.
+  // There is one for each reload that changed it, so they are few.
+  const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
+  void ReplacePolicy(NamespacePolicy policy);
+
+  NearCache& near() { return near_; }
+  LogicalClock& clock() { return clock_; }
+  WriteMarks& marks() { return marks_; }
+  KeyspaceMetrics& metrics() { return metrics_; }
+
+ private:
+  const std::string name_;
+  NearCache near_;
+  LogicalClock clock_;
+  WriteMarks marks_;
+  KeyspaceMetrics metrics_;
+  std::atomic<const NamespacePolicy*> policy_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<const NamespacePolicy>> policies_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_ENGINE_KEYSPACE_H_

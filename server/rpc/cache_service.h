@@ -1,0 +1,60 @@
+// larder.v1.Cache: decodes, calls the engine, answers.
+#ifndef LARDER_SERVER_RPC_CACHE_SERVICE_H_
+#define LARDER_SERVER_RPC_CACHE_SERVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "larder/v1/cache.grpc.pb.h"
+#include "server/engine/cache_engine.h"
+#include "server/metrics/metrics.h"
+#include "server/rpc/rpc_server.h"
+#include "server/rpc/unary_call.h"
+
+namespace larder {
+
+// Thread-safe once the server has started.
+class CacheService final : public RpcService {
+ public:
+  struct Options {
+    std::string server_version;
+    size_t max_response_bytes = 4 << 20;  // of a BatchGet
+  };
+
+  // The pointees must outlive the server that this is registered with.
+  CacheService(Options options, CacheEngine* engine, Store* store, const Clock* clock, Registry* registry);
+
+  grpc::Service* service() override { return &service_; }
+  void Arm(RpcQueue* queue) override;
+
+ private:
+  // All methods are raw: a request is parsed where it is handled, and a hit's value goes out without a copy.
+  using Service = v1::Cache::WithRawMethod_Get<v1::Cache::WithRawMethod_Set<
+      v1::Cache::WithRawMethod_Invalidate<v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<
+          v1::Cache::WithRawMethod_Touch<v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<
+              v1::Cache::Service>>>>>>>>;
+
+  void Get(UnaryCall* call);
+  void Set(UnaryCall* call);
+  void Invalidate(UnaryCall* call);
+  void BatchGet(UnaryCall* call);
+  void BatchSet(UnaryCall* call);
+  void Touch(UnaryCall* call);
+  void Stats(UnaryCall* call);
+
+  const Options options_;
+  CacheEngine* const engine_;
+  Store* const store_;
+  const Clock* const clock_;
+  const int64_t started_nanos_;
+  Service service_;
+  MethodMetrics warm_metrics_;
+  std::vector<std::unique_ptr<UnaryMethod>> methods_;  // fixed after construction
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_RPC_CACHE_SERVICE_H_

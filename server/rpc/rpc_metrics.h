@@ -1,0 +1,31 @@
+#ifndef LARDER_SERVER_RPC_RPC_METRICS_H_
+#define LARDER_SERVER_RPC_RPC_METRICS_H_
+
+#include <array>
+#include <string>
+
+#include "grpcpp/support/status.h"
+#include "server/metrics/metrics.h"
+
+namespace larder {
+
+// The counters of one method, resolved once. Thread-safe.
+class MethodMetrics {
+ public:
+  // `type` is `unary`, `server_stream` or `bidi_stream`.
+  MethodMetrics(Registry& registry, const std::string& service, const std::string& method, const std::string& type);
+
+  void Started() { started_->Add(); }
+  void Handled(grpc::StatusCode code, int64_t nanos);
+
+ private:
+  static constexpr int kCodes = 17;
+
+  Counter* started_;
+  Histogram* seconds_;
+  std::array<Counter*, kCodes> handled_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_RPC_RPC_METRICS_H_

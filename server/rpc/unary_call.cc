@@ -1,0 +1,61 @@
+#include "server/rpc/unary_call.h"
+
+#include <grpc/support/time.h>
+
+#include <limits>
+
+namespace larder {
+
+CallContext ContextOf(const grpc::ServerContext& context, const Clock& clock) {
+  const gpr_timespec deadline = context.raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return {};
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+  // Beyond a day the end does not matter, and must not overflow.
+  constexpr int64_t kMaxSeconds = 24 * 3600;
+  if (left.tv_sec >= kMaxSeconds) return {};
+  return {.deadline_nanos = clock.NowNanos() + left.tv_sec * kNanosPerSecond + left.tv_nsec};
+}
+
+void UnaryCall::Arm(UnaryMethod* method, RpcQueue* queue) {
+  for (int i = 0; i < method->armed; ++i) new UnaryCall(method, queue);
+}
+
+UnaryCall::UnaryCall(UnaryMethod* method, RpcQueue* queue) : method_(method), queue_(queue) {
+  queue_->calls->Add();
+  method_->request(&context_, &request_, &responder_, queue_->queue.get(), static_cast<CallTag*>(this));
+}
+
+UnaryCall::~UnaryCall() { queue_->calls->Remove(); }
+
+CallContext UnaryCall::context() const { return ContextOf(context_, *queue_->clock); }
+
+void UnaryCall::Proceed(bool ok) {
+  // The server is shutting down, or the answer has been sent (or its caller is gone: nothing is left to do for it).
+  if (!ok || state_ == State::kFinished) {
+    delete this;
+    return;
+  }
+  new UnaryCall(method_, queue_);
+  state_ = State::kHandling;
+  started_nanos_ = queue_->clock->NowNanos();
+  method_->metrics.Started();
+  if (context().deadline_nanos <= started_nanos_) {
+    return Fail(absl::DeadlineExceededError("the deadline had passed when the call arrived"));
+  }
+  method_->handle(this);
+}
+
+void UnaryCall::Finish(const grpc::ByteBuffer& response) {
+  method_->metrics.Handled(grpc::StatusCode::OK, queue_->clock->NowNanos() - started_nanos_);
+  state_ = State::kFinished;
+  responder_.Finish(response, grpc::Status::OK, static_cast<CallTag*>(this));
+}
+
+void UnaryCall::Fail(const absl::Status& status) {
+  const grpc::Status failure = ToGrpcStatus(status);
+  method_->metrics.Handled(failure.error_code(), queue_->clock->NowNanos() - started_nanos_);
+  state_ = State::kFinished;
+  responder_.FinishWithError(failure, static_cast<CallTag*>(this));
+}
+
+}  // namespace larder

@@ -1,0 +1,43 @@
+// Between the messages of larder.v1 and the engine's commands and answers.
+#ifndef LARDER_SERVER_RPC_WIRE_H_
+#define LARDER_SERVER_RPC_WIRE_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "google/protobuf/message_lite.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "larder/v1/cache.pb.h"
+#include "server/engine/cache_engine.h"
+#include "server/engine/commands.h"
+#include "server/engine/warm_job.h"
+
+namespace larder {
+
+// INVALID_ARGUMENT naming the message's type if the bytes are not one. `bytes` is read, and left as it was.
+absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
+grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
+
+// A GetResponse. A value of some size is not copied: the buffer refers to the entry, and keeps it, until it is sent.
+grpc::ByteBuffer SerializeAnswer(GetAnswer answer);
+
+// A BatchGetResponse of at most `max_bytes`: hits that do not fit are marked STATUS_RETRY. Values as above.
+grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes);
+
+// The commands view the messages, which must outlive them. INVALID_ARGUMENT where a condition is set to false.
+absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request);
+absl::StatusOr<GetCommand> ToCommand(const v1::GetRequest& request);
+SetCommand ToCommand(const v1::WarmRequest& request);
+TouchCommand ToCommand(const v1::TouchRequest& request);
+InvalidateCommand ToCommand(const v1::InvalidateRequest& request);
+absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request);
+
+v1::WarmProgress ToMessage(const WarmProgress& progress, bool finished);
+v1::CacheStats ToMessage(const KeyspaceStats& stats);
+v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive);
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_RPC_WIRE_H_

@@ -1,0 +1,107 @@
+#ifndef LARDER_TESTS_SUPPORT_HELD_STORE_H_
+#define LARDER_TESTS_SUPPORT_HELD_STORE_H_
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// A real store whose answers, or whose calls, can be held back and let go one by one: it orders what happens in a test
+// without threads and without sleeping. Not thread-safe.
+class HeldStore final : public Store {
+ public:
+  explicit HeldStore(Store* store) : store_(store) {}
+
+  // From now on calls are carried out at once, but their answers wait for Release.
+  bool hold_answers = false;
+  // From now on calls wait for Release before they are carried out.
+  bool hold_calls = false;
+  // Every call that starts while this is an error gets it, and is not carried out.
+  absl::Status failure;
+  // Every write and erase is carried out, but answered with this error: the outcome is unknown to the caller.
+  absl::Status lost_answer;
+  bool shared = false;  // as if others wrote to the store too
+  int reads = 0;
+
+  size_t held() const { return held_.size(); }
+  // Lets the oldest one go.
+  void Release() {
+    std::function<void()> next = std::move(held_.front());
+    held_.pop_front();
+    next();
+  }
+
+  void Read(ReadRequest request, StoreCallback<ReadResult> done) override {
+    ++reads;
+    Pass<ReadResult>(std::move(done), [this, request](auto next) { store_->Read(request, std::move(next)); });
+  }
+  void Write(WriteRequest request, StoreCallback<WriteResult> done) override {
+    Pass<WriteResult>(Lose(std::move(done)), [this, request](auto next) { store_->Write(request, std::move(next)); });
+  }
+  void Touch(TouchRequest request, StoreCallback<TouchResult> done) override {
+    Pass<TouchResult>(Lose(std::move(done)), [this, request](auto next) { store_->Touch(request, std::move(next)); });
+  }
+  void Erase(EraseRequest request, StoreCallback<EraseResult> done) override {
+    Pass<EraseResult>(Lose(std::move(done)), [this, request](auto next) { store_->Erase(request, std::move(next)); });
+  }
+  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline,
+                     StoreCallback<ControlUpdate> done) override {
+    Pass<ControlUpdate>(std::move(done), [this, name_space, known, deadline](auto next) {
+      store_->InvalidateAll(name_space, known, deadline, std::move(next));
+    });
+  }
+  void RaiseBarrier(std::string name_space, int64_t deadline, StoreCallback<ControlUpdate> done) override {
+    Pass<ControlUpdate>(std::move(done), [this, name_space, deadline](auto next) {
+      store_->RaiseBarrier(name_space, deadline, std::move(next));
+    });
+  }
+  void ReadControl(std::string name_space, ClockPosition known, int64_t deadline,
+                   StoreCallback<ControlUpdate> done) override {
+    Pass<ControlUpdate>(std::move(done), [this, name_space, known, deadline](auto next) {
+      store_->ReadControl(name_space, known, deadline, std::move(next));
+    });
+  }
+  void Describe(int64_t deadline, StoreCallback<StoreInfo> done) override {
+    store_->Describe(deadline, std::move(done));
+  }
+  StoreInfo::State state() const override { return store_->state(); }
+  bool exclusive() const override { return !shared; }
+  void Shutdown() override { store_->Shutdown(); }
+
+ private:
+  template <typename T>
+  StoreCallback<T> Lose(StoreCallback<T> done) {
+    if (lost_answer.ok()) return done;
+    return [done = std::move(done), status = lost_answer](absl::StatusOr<T>) mutable { std::move(done)(status); };
+  }
+
+  template <typename T, typename Call>
+  void Pass(StoreCallback<T> done, Call call) {
+    if (!failure.ok()) return std::move(done)(failure);
+    // std::function must be copyable, the callback is not.
+    auto shared_done = std::make_shared<StoreCallback<T>>(std::move(done));
+    const auto carry_out = [this, shared_done, call, hold = hold_answers] {
+      call([this, shared_done, hold](absl::StatusOr<T> result) {
+        if (!hold) return std::move (*shared_done)(std::move(result));
+        held_.push_back([shared_done, result]() mutable { std::move (*shared_done)(std::move(result)); });
+      });
+    };
+    if (hold_calls) {
+      held_.push_back(carry_out);
+    } else {
+      carry_out();
+    }
+  }
+
+  Store* const store_;
+  std::deque<std::function<void()>> held_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_TESTS_SUPPORT_HELD_STORE_H_

@@ -1,0 +1,69 @@
+// A real redis-server for tests.
+#ifndef LARDER_TESTS_SUPPORT_REDIS_SERVER_H_
+#define LARDER_TESTS_SUPPORT_REDIS_SERVER_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace larder {
+
+// Listens on 127.0.0.1 at a free port, works in a temporary folder, saves nothing by itself. Killed by its own pid when
+// this goes, and when the thread that started it ends, however that comes about. Not thread-safe; every call blocks.
+class RedisServer {
+ public:
+  struct Options {
+    std::string password;
+    bool unix_socket = false;             // listens on unix_path() too
+    std::vector<std::string> extra_args;  // as on redis-server's command line
+  };
+
+  // Returns once it answers.
+  static absl::StatusOr<std::unique_ptr<RedisServer>> Start(const Options& options);
+  static absl::StatusOr<std::unique_ptr<RedisServer>> Start() { return Start(Options{}); }
+
+  ~RedisServer();
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  int port() const { return port_; }
+  std::string url() const;  // without the password
+  std::string unix_path() const { return folder_ + "/redis.sock"; }
+  bool running() const { return pid_ != 0; }
+
+  void Kill();    // SIGKILL
+  void Stop();    // SIGTERM: it ends in order
+  void Pause();   // SIGSTOP: connections stay, nothing is answered
+  void Resume();  // SIGCONT
+
+  // Starts it again after Kill or Stop: same port, same folder, and so with what it saved. Returns once it answers.
+  absl::Status Restart();
+
+  // Runs one command on a connection of its own. Strings, statuses and numbers come as text, null as "(nil)", arrays
+  // as one line for each element; Redis' errors as INTERNAL with its text.
+  absl::StatusOr<std::string> Command(const std::vector<std::string>& args) const;
+
+ private:
+  explicit RedisServer(const Options& options) : options_(options) {}
+
+  absl::Status MakeFolder();
+  absl::Status Launch();
+  absl::Status AwaitAnswer();
+  bool HasExited();
+  void Signal(int signal) const;
+  void Reap();
+
+  const Options options_;
+  std::string folder_;
+  int port_ = 0;
+  pid_t pid_ = 0;  // 0: not running
+};
+
+}  // namespace larder
+
+#endif  // LARDER_TESTS_SUPPORT_REDIS_SERVER_H_

@@ -1,0 +1,148 @@
+// What may not happen when reads and writes overlap. The held store puts the steps in order; nothing sleeps.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/unit/engine/engine_fixture.h"
+
+namespace larder {
+namespace {
+
+// A call whose answer comes later.
+template <typename T>
+struct Later {
+  std::optional<absl::StatusOr<T>> got;
+  Done<T> Callback() {
+    return [this](absl::StatusOr<T> answer) { got = std::move(answer); };
+  }
+};
+
+class EngineRaceTest : public EngineTest {
+ protected:
+  void StartGet(const std::string& key, Later<GetAnswer>* later) {
+    engine_.Get({}, {.name_space = "shop", .key = key, .from_store = true}, later->Callback());
+  }
+  void StartSet(const std::string& key, const std::string& value, Later<SetAnswer>* later) {
+    engine_.Set({},
+                {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = {}, .condition = {}},
+                later->Callback());
+  }
+};
+
+// COHERENCE N3, the mark at the start of a write.
+TEST_F(EngineRaceTest, AReadFromBeforeAWriteIsNotAdmittedAfterIt) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.hold_answers = true;
+  Later<GetAnswer> get;
+  StartGet("a", &get);  // has read "old"
+  store_.hold_answers = false;
+  ASSERT_TRUE(Set("a", "new")->applied);
+  store_.Release();
+  ASSERT_EQ(get.got->value().entry->value(), "old");  // it was concurrent with the write
+  EXPECT_EQ(*Get("a"), "new");
+}
+
+// COHERENCE N3, the mark at the end of a write.
+TEST_F(EngineRaceTest, AReadThatOvertookAWriteIsNotAdmittedAfterIt) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.hold_calls = true;
+  Later<SetAnswer> set;
+  StartSet("a", "new", &set);  // has not reached the store
+  store_.hold_calls = false;
+  store_.hold_answers = true;
+  Later<GetAnswer> get;
+  StartGet("a", &get);  // begins after the write's start, and still reads "old"
+  store_.hold_answers = false;
+  store_.Release();  // the write is carried out and acknowledged
+  ASSERT_TRUE(set.got->value().applied);
+  store_.Release();  // the read's answer comes
+  ASSERT_EQ(get.got->value().entry->value(), "old");
+  EXPECT_EQ(*Get("a"), "new");
+}
+
+TEST_F(EngineRaceTest, AReadFromBeforeAnInvalidationIsNotAdmittedAfterIt) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.hold_answers = true;
+  Later<GetAnswer> get;
+  StartGet("a", &get);
+  store_.hold_answers = false;
+  EXPECT_EQ(*Invalidate({"a"}), 1);
+  store_.Release();
+  EXPECT_EQ(*Get("a"), "(miss)");
+}
+
+// COHERENCE N4: what a read brought is judged by what is known when it is delivered.
+TEST_F(EngineRaceTest, AReadFromBeforeAnInvalidationOfAllIsAMissAfterIt) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.hold_answers = true;
+  Later<GetAnswer> get;
+  StartGet("a", &get);
+  store_.hold_answers = false;
+  ASSERT_TRUE(Invalidate({}, true).ok());
+  store_.Release();
+  EXPECT_FALSE(get.got->value().entry);
+  EXPECT_EQ(*Get("a"), "(miss)");
+}
+
+// Which of two overlapping writes the store executed last is not known to the near tier.
+TEST_F(EngineRaceTest, OverlappingWritesLeaveTheAnswerToTheStore) {
+  store_.hold_calls = true;
+  Later<SetAnswer> first, second;
+  StartSet("a", "1", &first);
+  StartSet("a", "2", &second);
+  store_.hold_calls = false;
+  store_.Release();
+  store_.Release();
+  const int reads = store_.reads;
+  EXPECT_EQ(*Get("a"), "2");
+  EXPECT_EQ(store_.reads, reads + 1) << "answered from the near tier";
+}
+
+TEST_F(EngineRaceTest, AWriteWhoseAnswerIsLostLeavesNothingInTheNearTier) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.lost_answer = absl::UnavailableError("connection lost");
+  EXPECT_EQ(Set("a", "new").status().code(), absl::StatusCode::kUnavailable);
+  store_.lost_answer = absl::OkStatus();
+  EXPECT_EQ(*Get("a"), "new");  // it was carried out
+  EXPECT_EQ(Stats().set_errors, 1u);
+}
+
+TEST_F(EngineRaceTest, AnInvalidationWhoseAnswerIsLostLeavesNothingInTheNearTier) {
+  ASSERT_TRUE(Set("a", "old")->applied);
+  store_.lost_answer = absl::UnavailableError("connection lost");
+  EXPECT_EQ(Invalidate({"a"}).status().code(), absl::StatusCode::kUnavailable);
+  store_.lost_answer = absl::OkStatus();
+  EXPECT_EQ(*Get("a"), "(miss)");
+}
+
+// Threads on a few keys: once a write is acknowledged, its writer never reads an older value. Each key has one writer
+// that counts up, so "older" is a lower number.
+TEST_F(EngineTest, WritersReadTheirOwnWrites) {
+  constexpr int kWriters = 3;
+  constexpr int kRounds = 3'000;
+  std::atomic<int> stale{0};
+  std::vector<std::thread> threads;
+  for (int w = 0; w < kWriters; ++w) {
+    threads.emplace_back([&, w] {
+      const std::string own = "k" + std::to_string(w);
+      const std::string other = "k" + std::to_string((w + 1) % kWriters);
+      for (int i = 1; i <= kRounds; ++i) {
+        const std::string value = std::to_string(i);
+        engine_.Set({},
+                    {.name_space = "shop", .key = own, .value = value, .content_type = {}, .ttl = {}, .condition = {}},
+                    [](absl::StatusOr<SetAnswer> answer) { ASSERT_TRUE(answer->applied); });
+        engine_.Get({}, {.name_space = "shop", .key = own}, [&](absl::StatusOr<GetAnswer> answer) {
+          if (answer->entry && std::stoi(std::string(answer->entry->value())) < i) ++stale;
+        });
+        engine_.Get({}, {.name_space = "shop", .key = other, .from_store = i % 2 == 0},
+                    [](absl::StatusOr<GetAnswer>) {});
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(stale, 0);
+}
+
+}  // namespace
+}  // namespace larder
