@@ -41,6 +41,8 @@ struct Application::Parts {
 namespace {
 
 constexpr char kVersion[] = LARDER_VERSION;
+constexpr char kPlainText[] = "text/plain; charset=utf-8";
+constexpr char kExpositionFormat[] = "text/plain; version=0.0.4; charset=utf-8";
 
 uint64_t RandomSeed() {
   std::random_device device;
@@ -85,16 +87,20 @@ absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings,
   if (!options.ok()) return options.status();
   std::vector<std::string> namespaces;
   for (const NamespacePolicy& policy : settings.namespaces) namespaces.push_back(policy.name);
-  return std::make_unique<RedisStore>(*std::move(options), std::move(namespaces), clock,
-                                      [logger](std::string_view message) { logger->Warning(message); });
+  auto store = std::make_unique<RedisStore>(
+      clock, RedisStore::Parts{.options = *std::move(options),
+                               .namespaces = std::move(namespaces),
+                               .warn = [logger](std::string_view message) { logger->Warning(message); }});
+  if (absl::Status status = store->Start(); !status.ok()) return status;
+  return store;
 }
 
 HttpResponse Readiness(const std::atomic<bool>& ready, const Store& store) {
   // Not a question of the store: without it near hits are still served, and taking every replica out of service
   // because Redis is away would make it worse.
   return {.status = ready ? 200 : 503,
-          .content_type = "text/plain; charset=utf-8",
-          .body = absl::StrCat(ready ? "ready" : "not ready", "\nstore: ", StateName(store.state()), "\n")};
+          .body = absl::StrCat(ready ? "ready" : "not ready", "\nstore: ", StateName(store.state()), "\n"),
+          .content_type = kPlainText};
 }
 
 }  // namespace
@@ -154,13 +160,11 @@ absl::Status Application::Listen() {
         parts.settings.operations.listen,
         {{"/metrics",
           [&parts]() -> HttpResponse {
-            return {.status = 200,
-                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                    .body = parts.registry.RenderText()};
+            return {.status = 200, .body = parts.registry.RenderText(), .content_type = kExpositionFormat};
           }},
          {"/healthz",
           []() -> HttpResponse {
-            return {.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ok\n"};
+            return {.status = 200, .body = "ok\n", .content_type = kPlainText};
           }},
          {"/readyz", [&parts] { return Readiness(parts.ready, *parts.store); }}});
     if (!http.ok()) return absl::UnavailableError(absl::StrCat("operations.listen: ", http.status().message()));

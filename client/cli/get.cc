@@ -1,0 +1,101 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/text.h"
+
+namespace larder {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct GetOptions {
+  std::optional<std::string> key;
+  bool from_store = false;
+  std::string output_path = "-";
+  bool raw = false;
+};
+
+const char* TierName(v1::Tier tier) {
+  if (tier == v1::TIER_NEAR) return "near";
+  if (tier == v1::TIER_STORE) return "store";
+  return "unknown";
+}
+
+// What the answer says about the entry, but for its value.
+ordered_json Describe(const v1::GetResponse& response) {
+  return {{"status", "hit"},
+          {"tier", TierName(response.tier())},
+          {"fresh", response.freshness() == v1::FRESHNESS_FRESH},
+          {"age_ms", response.age_ms()},
+          {"ttl_ms", response.ttl_ms()},
+          {"version", std::to_string(response.version())},
+          {"content_type", response.content_type()}};
+}
+
+bool WriteFile(const std::string& path, const std::string& bytes) {
+  std::FILE* const file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) return false;
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  return std::fclose(file) == 0 && written;
+}
+
+ExitCode WriteHit(const GetOptions& options, const v1::GetResponse& response, Output& output) {
+  const std::string& value = response.value();
+  output.Detail(absl::StrCat("tier ", TierName(response.tier()), ", age ", HumanMillis(response.age_ms()), ", ttl ",
+                             HumanMillis(response.ttl_ms()), ", version ", response.version(), ", ", value.size(),
+                             " bytes, content type ", Quoted(response.content_type())));
+  const bool to_file = options.output_path != "-";
+  if (to_file && !WriteFile(options.output_path, value)) {
+    return output.Refuse(absl::StrCat(options.output_path, ": ", std::strerror(errno)));
+  }
+  if (output.json()) {
+    ordered_json object = Describe(response);
+    if (!to_file && IsUtf8(value)) object["value"] = value;
+    if (!to_file && !IsUtf8(value)) object["value_base64"] = absl::Base64Escape(value);
+    output.Json(object);
+  } else if (!to_file) {
+    output.Bytes(value);
+    if (!options.raw && output.out_is_terminal()) output.Line("");
+  }
+  return ExitCode::kOk;
+}
+
+ExitCode RunGet(const GetOptions& options, const Connection& connection, Output& output) {
+  v1::GetRequest request;
+  request.set_namespace_(connection.name_space());
+  request.set_key(*options.key);
+  if (options.from_store) request.set_read_from(v1::READ_FROM_STORE);
+  v1::GetResponse response;
+  grpc::ClientContext context;
+  connection.SetDeadline(&context);
+  const grpc::Status status = connection.cache().Get(&context, request, &response);
+  if (!status.ok()) return output.Fail(status);
+  if (response.status() == v1::STATUS_HIT) return WriteHit(options, response, output);
+  if (output.json()) output.Json({{"status", "miss"}});
+  if (!output.json()) output.Complain(absl::StrCat("no entry under ", Quoted(*options.key)));
+  return ExitCode::kMiss;
+}
+
+}  // namespace
+
+void AddGet(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("get", "Write the value under a key; exit code 1 if there is none");
+  const auto options = std::make_shared<GetOptions>();
+  AddVerbatim(*command, "KEY", options->key, "The key")->required();
+  command->add_flag("--from-store", options->from_store, "Read past the near tier");
+  command->add_option("-o,--output", options->output_path, "Write the value to this file; -: stdout")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command->add_flag("--raw", options->raw, "Never add a newline (else one is added on a terminal)");
+  command->callback([options, &action] {
+    action = [options](const Connection& connection, Output& output) { return RunGet(*options, connection, output); };
+  });
+}
+
+}  // namespace larder

@@ -1,0 +1,89 @@
+// What larderd runs with: every value resolved and checked.
+#ifndef LARDER_SERVER_CONFIG_SERVER_CONFIG_H_
+#define LARDER_SERVER_CONFIG_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/config/resources.h"
+#include "server/log/logger.h"
+#include "server/policy/policy.h"
+
+namespace larder {
+
+// Plain data. docs/configuration.md says what each value means; the defaults that depend on the machine are filled in
+// by LoadConfig.
+struct ServerSettings {
+  struct Grpc {
+    std::string listen;  // host:port
+    int threads = 1;
+    int64_t max_request_bytes = 0;
+    int64_t max_response_bytes = 0;
+    int max_concurrent_streams = 0;
+    int64_t max_connection_age_ms = 0;
+    int64_t drain_timeout_ms = 0;
+  };
+  struct Operations {
+    std::string listen;  // host:port; empty: no operations server
+  };
+  struct Near {
+    int64_t capacity_bytes = 0;  // 0: no near tier
+  };
+  struct Embedded {
+    int64_t capacity_bytes = 0;
+  };
+  struct Redis {
+    std::string url;                      // empty: the embedded store
+    std::optional<std::string> user;      // in place of the URL's
+    std::optional<std::string> password;  // in place of the URL's; read from the file where one is named
+    std::optional<int> database;          // in place of the URL's
+    std::string prefix;
+    int64_t connect_timeout_ms = 0;
+    int64_t operation_timeout_ms = 0;
+    int64_t min_backoff_ms = 0;
+    int64_t max_backoff_ms = 0;
+    int max_pending = 0;
+    int64_t compress_from_bytes = 0;  // 0: never
+  };
+
+  Grpc grpc;
+  Operations operations;
+  Near near;
+  Embedded embedded;
+  Redis redis;
+  Logger::Options log;
+  // By name; always with `default`. Their near shares together are at most 1.
+  std::vector<NamespacePolicy> namespaces;
+};
+
+// Environment variables by name.
+using Environment = std::map<std::string, std::string>;
+
+// This process's environment.
+Environment ProcessEnvironment();
+
+struct LoadOptions {
+  // A YAML or JSON file; where it is empty, the one that LARDER_CONFIG names; without that, none.
+  std::string file;
+  Environment environment;
+  Resources resources;
+};
+
+struct LoadedConfig {
+  ServerSettings settings;
+  // What was accepted but will not do what its author may expect; to be logged.
+  std::vector<std::string> warnings;
+};
+
+// Reads the file, lays the environment over it, fills in the defaults, and checks everything. INVALID_ARGUMENT with all
+// that is wrong, a line for each problem, with the place it comes from: `larder.yaml:12: grpc.threads: 0, must be 1 to
+// 256`, `REDIS_DB: store.redis.database: "x" is not a whole number`. Blocks on reading files.
+absl::StatusOr<LoadedConfig> LoadConfig(const LoadOptions& options);
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_CONFIG_SERVER_CONFIG_H_

@@ -1,0 +1,43 @@
+// A namespace's control record in Redis (COHERENCE C1): a sorted set, ordered by stamp, so that "everything later than
+// e" is one range read. Members: `head:<format>:<generation>:<identity>` at +inf, `epoch` at the epoch, and `all` at
+// the stamp of the last invalidation of the whole namespace. It has no time to live.
+#ifndef LARDER_SERVER_REDIS_CONTROL_RECORD_H_
+#define LARDER_SERVER_REDIS_CONTROL_RECORD_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/redis/redis_pipeline.h"
+#include "server/redis/redis_reply.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// A generation as the record and the scripts have it: 16 hexadecimal digits.
+std::string GenerationText(uint64_t generation);
+
+// The members later than a position.
+struct ControlRange {
+  uint64_t generation = 0;
+  uint64_t epoch = 0;      // 0: not later than the position
+  uint64_t all_stamp = 0;  // 0: not later than the position
+};
+
+// Adds the command that reads the members later than `epoch`.
+void AddControlRead(RedisPipeline& pipeline, const std::string& control_key, uint64_t epoch);
+
+// Adds the script that makes the record if there is none made on the server of `identity`; it answers a whole range.
+void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const std::string& identity);
+
+// Nothing if there is no record. UNAVAILABLE if it is of a format that this release does not know; INTERNAL if it is
+// no record at all.
+absl::StatusOr<std::optional<ControlRange>> ParseControlRange(RedisReplyView reply);
+
+// What the range tells one who knows `known`. `range` must be complete if its generation is another than the known.
+ControlUpdate UpdateOf(const ControlRange& range, ClockPosition known, uint64_t sequence);
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_CONTROL_RECORD_H_

@@ -1,0 +1,299 @@
+#include "server/redis/redis_connection.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/store/random_bits.h"
+
+namespace larder {
+namespace {
+
+// hiredis moves what is left of its buffer after each write: kept short, so that a large value costs no others.
+constexpr size_t kWriteAhead = size_t{1} << 20;
+constexpr int kMaxDoublings = 20;
+constexpr uint64_t kHandshakeId = 0;
+
+double Seconds(int64_t nanos) { return static_cast<double>(nanos) / static_cast<double>(kNanosPerSecond); }
+
+}  // namespace
+
+RedisConnection::RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
+                                 std::vector<std::string> control_keys)
+    : loop_(loop),
+      clock_(clock),
+      options_(options),
+      address_(RedisAddress(options)),
+      control_keys_(std::move(control_keys)),
+      detail_("not connected yet"),
+      not_ready_since_(clock->NowNanos()),
+      random_(static_cast<std::minstd_rand::result_type>(RandomNonZeroBits())) {}
+
+RedisConnection::~RedisConnection() {
+  assert(session_ == nullptr);
+  assert(operations_.empty() && pending_.load() == 0);
+}
+
+void RedisConnection::Start() {
+  loop_->Post([this] { Connect(); });
+}
+
+OperationDeadline RedisConnection::DeadlineFor(int64_t callers_deadline_nanos) const {
+  const int64_t own = clock_->NowNanos() + options_.operation_timeout_nanos;
+  if (callers_deadline_nanos == 0 || own <= callers_deadline_nanos) return {own, false};
+  return {callers_deadline_nanos, true};
+}
+
+std::string RedisConnection::detail() const {
+  MutexLock lock(&detail_mutex_);
+  return detail_;
+}
+
+void RedisConnection::Publish(StoreInfo::State state, std::string detail) {
+  MutexLock lock(&detail_mutex_);
+  if (state_.load() == StoreInfo::State::kReady) not_ready_since_ = clock_->NowNanos();
+  detail_ = std::move(detail);
+  state_.store(state);
+}
+
+absl::Status RedisConnection::NotConnected() const {
+  MutexLock lock(&detail_mutex_);
+  return absl::UnavailableError(absl::StrFormat("Redis at %s is not available (for %.1f s): %s", address_,
+                                                Seconds(clock_->NowNanos() - not_ready_since_), detail_));
+}
+
+absl::Status RedisConnection::TimedOut(const OperationDeadline& deadline) const {
+  if (deadline.is_callers) return absl::DeadlineExceededError("the deadline passed while waiting for the store");
+  return absl::UnavailableError(
+      absl::StrCat("store did not answer within ", options_.operation_timeout_nanos / kNanosPerMilli, " ms"));
+}
+
+// --- Operations ---
+
+absl::Status RedisConnection::Reserve(size_t bytes) {
+  if (state_.load() != StoreInfo::State::kReady) return NotConnected();
+  const size_t pending = pending_.fetch_add(1) + 1;
+  const size_t pending_bytes = pending_bytes_.fetch_add(bytes) + bytes;
+  if (pending <= options_.max_pending && pending_bytes <= options_.max_pending_bytes) return absl::OkStatus();
+  pending_.fetch_sub(1);
+  pending_bytes_.fetch_sub(bytes);
+  return absl::ResourceExhaustedError(
+      pending > options_.max_pending
+          ? absl::StrCat("the limit of ", options_.max_pending, " operations waiting for Redis is reached")
+          : absl::StrCat("the limit of ", options_.max_pending_bytes, " bytes waiting for Redis is reached"));
+}
+
+void RedisConnection::Submit(RedisOperation operation) {
+  if (clock_->NowNanos() >= operation.deadline.give_up_nanos) {
+    return std::move(operation.done)(TimedOut(operation.deadline));
+  }
+  if (absl::Status status = Reserve(operation.pipeline.bytes()); !status.ok()) {
+    return std::move(operation.done)(status);
+  }
+  // Taken back if the loop has stopped, so that it can still be ended.
+  auto shared = std::make_unique<RedisOperation>(std::move(operation));
+  RedisOperation* const taken = shared.get();
+  RedisLoop::Task task = [this, owned = std::move(shared)]() mutable { Begin(std::move(*owned)); };
+  if (!loop_->Post(std::move(task))) Finish(std::move(*taken), NotConnected());
+}
+
+void RedisConnection::Begin(RedisOperation operation) {
+  const int64_t now = clock_->NowNanos();
+  if (state_.load() != StoreInfo::State::kReady) return Finish(std::move(operation), NotConnected());
+  if (now >= operation.deadline.give_up_nanos) {
+    absl::Status status = TimedOut(operation.deadline);
+    return Finish(std::move(operation), std::move(status));
+  }
+  const uint64_t id = ++last_id_;
+  operation.pipeline.FillHashes(facts_.hashes);
+  expiries_.emplace(operation.deadline.give_up_nanos, id);
+  operations_[id].operation = std::move(operation);
+  waiting_.push_back(id);
+  ArmExpiry();
+  SendWaiting();
+}
+
+void RedisConnection::SendWaiting() {
+  while (session_ != nullptr && !waiting_.empty() && session_->unwritten_bytes() < kWriteAhead) {
+    const uint64_t id = waiting_.front();
+    waiting_.pop_front();
+    auto found = operations_.find(id);
+    // Timed out before it was sent: then it never is.
+    if (found == operations_.end()) continue;
+    Pending& pending = found->second;
+    pending.answer.sent_nanos = clock_->NowNanos();
+    const RedisPipeline& pipeline = pending.operation.pipeline;
+    pending.answer.replies.reserve(pipeline.size());
+    for (size_t i = 0; i < pipeline.size(); ++i) {
+      // A session that is gone tells of it before the turn ends, which ends this operation too.
+      if (!SendCommand(id, pipeline.command(i))) return;
+    }
+  }
+}
+
+bool RedisConnection::SendCommand(uint64_t id, std::string_view command) {
+  if (!session_->Send(id, command)) return false;
+  if (unanswered_++ == 0) progress_nanos_ = clock_->NowNanos();
+  return true;
+}
+
+void RedisConnection::OnReply(uint64_t id, RedisReplyPtr reply) {
+  --unanswered_;
+  if (id == kHandshakeId) {
+    if (handshake_ == nullptr) return;
+    handshake_->OnReply(std::move(reply));
+    return HandshakeStep();
+  }
+  auto found = operations_.find(id);
+  // It has timed out: nobody waits for this.
+  if (found == operations_.end()) return;
+  Pending& pending = found->second;
+  pending.answer.replies.push_back(std::move(reply));
+  if (pending.answer.replies.size() < pending.operation.pipeline.size()) return;
+  Pending ended = std::move(pending);
+  operations_.erase(found);
+  Finish(std::move(ended.operation), std::move(ended.answer));
+}
+
+void RedisConnection::Finish(RedisOperation operation, absl::StatusOr<RedisAnswer> result) {
+  pending_.fetch_sub(1);
+  pending_bytes_.fetch_sub(operation.pipeline.bytes());
+  if (result.ok()) result->sent = std::move(operation.pipeline);
+  std::move(operation.done)(std::move(result));
+}
+
+void RedisConnection::FailAll(const absl::Status& status) {
+  // Taken out first: a callback may submit another operation, which must not be failed with these.
+  absl::flat_hash_map<uint64_t, Pending> lost;
+  lost.swap(operations_);
+  waiting_.clear();
+  expiries_ = {};
+  for (auto& [id, pending] : lost) Finish(std::move(pending.operation), status);
+}
+
+void RedisConnection::ArmExpiry() {
+  if (expiries_.empty()) return;
+  const int64_t due = expiries_.top().first;
+  if (expiry_timer_.first != 0 && expiry_timer_.first <= due) return;
+  loop_->CancelTimer(expiry_timer_);
+  expiry_timer_ = loop_->AddTimer(due, [this] { ExpireDue(); });
+}
+
+void RedisConnection::ExpireDue() {
+  expiry_timer_ = {};
+  const int64_t now = clock_->NowNanos();
+  while (!expiries_.empty() && expiries_.top().first <= now) {
+    auto found = operations_.find(expiries_.top().second);
+    expiries_.pop();
+    if (found == operations_.end()) continue;
+    RedisOperation operation = std::move(found->second.operation);
+    operations_.erase(found);
+    absl::Status status = TimedOut(operation.deadline);
+    Finish(std::move(operation), std::move(status));
+  }
+  // Those that have ended are taken off the top, so that no timer is set for them.
+  while (!expiries_.empty() && !operations_.contains(expiries_.top().second)) expiries_.pop();
+  ArmExpiry();
+}
+
+// --- The connection ---
+
+void RedisConnection::Connect() {
+  if (closed_) return;
+  RedisSession::Listener* const listener = this;
+  session_ = std::make_unique<RedisSession>(loop_, listener);
+  unanswered_ = 0;
+  if (absl::Status status = session_->Connect(options_); !status.ok()) {
+    return Lose(std::string(status.message()), false);
+  }
+  // Covers the handshake too.
+  connect_timer_ = loop_->AddTimer(clock_->NowNanos() + options_.connect_timeout_nanos, [this] {
+    connect_timer_ = {};
+    Lose(absl::StrCat("not ready within ", options_.connect_timeout_nanos / kNanosPerMilli, " ms"), false);
+  });
+}
+
+void RedisConnection::OnConnected() {
+  handshake_ = std::make_unique<RedisHandshake>(options_, control_keys_, [this](const RedisPipeline& pipeline) {
+    for (size_t i = 0; i < pipeline.size(); ++i) SendCommand(kHandshakeId, pipeline.command(i));
+  });
+  handshake_->Start();
+}
+
+void RedisConnection::HandshakeStep() {
+  if (!handshake_->status().ok()) return Lose(std::string(handshake_->status().message()), handshake_->is_loading());
+  if (handshake_->done()) BecomeReady();
+}
+
+void RedisConnection::BecomeReady() {
+  facts_ = handshake_->facts();
+  handshake_.reset();
+  failures_ = 0;
+  loop_->CancelTimer(connect_timer_);
+  connect_timer_ = {};
+  Publish(StoreInfo::State::kReady, "");
+  CheckSilence();
+}
+
+void RedisConnection::OnBytes() { progress_nanos_ = clock_->NowNanos(); }
+
+// The other side may be gone without a word: then nothing is ever answered, and no error comes either.
+void RedisConnection::CheckSilence() {
+  silence_timer_ = {};
+  const int64_t now = clock_->NowNanos();
+  const int64_t limit = 2 * options_.operation_timeout_nanos;
+  if (unanswered_ != 0 && now - progress_nanos_ > limit) {
+    return Lose(absl::StrCat("nothing came from Redis for ", limit / kNanosPerMilli, " ms"), false);
+  }
+  silence_timer_ = loop_->AddTimer(now + options_.operation_timeout_nanos / 2, [this] { CheckSilence(); });
+}
+
+void RedisConnection::OnClosed(const std::string& reason) { Lose(reason, false); }
+
+void RedisConnection::Reconnect(const std::string& reason) {
+  if (!closed_ && state_.load() == StoreInfo::State::kReady) Lose(reason, false);
+}
+
+void RedisConnection::DropSession() {
+  loop_->CancelTimer(connect_timer_);
+  loop_->CancelTimer(silence_timer_);
+  connect_timer_ = {};
+  silence_timer_ = {};
+  handshake_.reset();
+  if (session_ == nullptr) return;
+  session_->Close();
+  loop_->DestroyLater(std::move(session_));
+}
+
+void RedisConnection::Lose(const std::string& reason, bool retry_soon) {
+  const bool was_ready = state_.load() == StoreInfo::State::kReady;
+  if (was_ready) disconnects_.fetch_add(1);
+  Publish(was_ready ? StoreInfo::State::kConnecting : StoreInfo::State::kDown, reason);
+  DropSession();
+  connect_timer_ = loop_->AddTimer(clock_->NowNanos() + NextBackoff(retry_soon), [this] {
+    connect_timer_ = {};
+    Connect();
+  });
+  // Last, since callbacks may do anything that Submit allows.
+  if (was_ready) FailAll(NotConnected());
+}
+
+// Full jitter: of many replicas that lost the same Redis, no two come back in step.
+int64_t RedisConnection::NextBackoff(bool retry_soon) {
+  if (retry_soon) return options_.min_backoff_nanos;
+  int64_t longest = options_.min_backoff_nanos;
+  for (int i = 0; i < std::min(failures_, kMaxDoublings) && longest < options_.max_backoff_nanos; ++i) longest *= 2;
+  ++failures_;
+  longest = std::max(options_.min_backoff_nanos, std::min(longest, options_.max_backoff_nanos));
+  return std::uniform_int_distribution<int64_t>(options_.min_backoff_nanos, longest)(random_);
+}
+
+void RedisConnection::Close() {
+  closed_ = true;
+  Publish(StoreInfo::State::kDown, "the store is shut down");
+  DropSession();
+  FailAll(absl::UnavailableError("the store is shut down"));
+}
+
+}  // namespace larder

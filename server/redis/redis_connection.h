@@ -1,0 +1,150 @@
+// Keeps a connection to Redis, and runs operations on it while there is one.
+#ifndef LARDER_SERVER_REDIS_REDIS_CONNECTION_H_
+#define LARDER_SERVER_REDIS_REDIS_CONNECTION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <queue>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "core/clock.h"
+#include "core/mutex.h"
+#include "server/redis/redis_handshake.h"
+#include "server/redis/redis_loop.h"
+#include "server/redis/redis_options.h"
+#include "server/redis/redis_pipeline.h"
+#include "server/redis/redis_reply.h"
+#include "server/redis/redis_session.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// Until when an operation may wait, whatever it takes to do it.
+struct OperationDeadline {
+  int64_t give_up_nanos = 0;
+  bool is_callers = false;  // the caller's own deadline comes before the store's timeout
+};
+
+struct RedisAnswer {
+  std::vector<RedisReplyPtr> replies;  // one for each command; errors of single commands included
+  int64_t sent_nanos = 0;              // before anything of it was sent
+  RedisPipeline sent;
+};
+
+// Commands that are sent together, and what becomes of them.
+struct RedisOperation {
+  RedisPipeline pipeline;
+  OperationDeadline deadline;
+  absl::AnyInvocable<void(absl::StatusOr<RedisAnswer>) &&> done;
+};
+
+// Connects, shakes hands, and connects again when the connection is lost, with growing pauses drawn at random. An
+// operation is sent once at most, ends once exactly, and ends with UNAVAILABLE at once while there is no connection.
+class RedisConnection final : private RedisSession::Listener {
+ public:
+  // The pointers must outlive the connection; `control_keys` are the control records to keep.
+  RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
+                  std::vector<std::string> control_keys);
+  ~RedisConnection() override;
+
+  // Any thread:
+
+  // Begins to connect. Once, after the loop has started.
+  void Start();
+  // `done` runs on the loop's thread, or here if the operation is refused at once: UNAVAILABLE without a connection,
+  // RESOURCE_EXHAUSTED with too many waiting.
+  void Submit(RedisOperation operation);
+  OperationDeadline DeadlineFor(int64_t callers_deadline_nanos) const;
+  StoreInfo::State state() const { return state_.load(); }
+  int64_t disconnects() const { return disconnects_.load(); }
+  // Why there is no connection; empty if there is one.
+  std::string detail() const;
+
+  // The loop's thread:
+
+  // What the present connection's server is.
+  const RedisServerFacts& facts() const { return facts_; }
+  // Gives up a connection whose server turned out not to be what it was, and connects again.
+  void Reconnect(const std::string& reason);
+  // For good: ends every operation with UNAVAILABLE.
+  void Close();
+
+ private:
+  struct Pending {
+    RedisOperation operation;
+    RedisAnswer answer;
+  };
+  using Expiry = std::pair<int64_t, uint64_t>;  // when, which operation
+
+  void OnConnected() override;
+  void OnBytes() override;
+  void OnReply(uint64_t id, RedisReplyPtr reply) override;
+  void OnWritten() override { SendWaiting(); }
+  void OnClosed(const std::string& reason) override;
+
+  void Connect();
+  void HandshakeStep();
+  void BecomeReady();
+  void DropSession();
+  void Lose(const std::string& reason, bool retry_soon);
+  int64_t NextBackoff(bool retry_soon);
+  void Publish(StoreInfo::State state, std::string detail);
+
+  absl::Status Reserve(size_t bytes);
+  void Begin(RedisOperation operation);
+  void SendWaiting();
+  bool SendCommand(uint64_t id, std::string_view command);
+  void Finish(RedisOperation operation, absl::StatusOr<RedisAnswer> result);
+  void FailAll(const absl::Status& status);
+  absl::Status NotConnected() const;
+  absl::Status TimedOut(const OperationDeadline& deadline) const;
+  void ExpireDue();
+  void ArmExpiry();
+  void CheckSilence();
+
+  RedisLoop* const loop_;
+  const Clock* const clock_;
+  const RedisOptions options_;
+  const std::string address_;
+  const std::vector<std::string> control_keys_;
+
+  std::atomic<StoreInfo::State> state_{StoreInfo::State::kConnecting};
+  std::atomic<int64_t> disconnects_{0};
+  std::atomic<size_t> pending_{0};        // operations accepted and not ended
+  std::atomic<size_t> pending_bytes_{0};  // of their commands
+
+  mutable Mutex detail_mutex_;
+  std::string detail_ ABSL_GUARDED_BY(detail_mutex_);
+  int64_t not_ready_since_ ABSL_GUARDED_BY(detail_mutex_);
+
+  // The loop's thread alone, from here on.
+  bool closed_ = false;
+  std::unique_ptr<RedisSession> session_;
+  std::unique_ptr<RedisHandshake> handshake_;
+  RedisServerFacts facts_;
+  int failures_ = 0;  // in a row
+  std::minstd_rand random_;
+  RedisLoop::TimerId connect_timer_{};  // of the connection attempt, or of the pause before it
+  RedisLoop::TimerId silence_timer_{};
+
+  uint64_t last_id_ = 0;  // 0 is the handshake's
+  absl::flat_hash_map<uint64_t, Pending> operations_;
+  std::deque<uint64_t> waiting_;  // accepted but not yet handed to the session; some may have ended since
+  std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;  // some may have ended since
+  RedisLoop::TimerId expiry_timer_{};
+
+  size_t unanswered_ = 0;      // commands sent on this session without a reply
+  int64_t progress_nanos_ = 0;  // since when the oldest of them has waited without a byte from Redis
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_REDIS_CONNECTION_H_

@@ -1,0 +1,146 @@
+#include "server/redis/redis_handshake.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/redis/control_record.h"
+
+namespace larder {
+namespace {
+
+constexpr int64_t kFirstMajorWithScriptFlags = 7;
+
+// The name of the step's error for people. Not the server's own words where the command held the password: old
+// servers repeat the arguments of a command that they do not know.
+std::string Explain(std::string_view what, RedisReplyView reply) {
+  const std::string code(reply.ErrorCode());
+  if (code == "NOAUTH") return "Redis requires a password (NOAUTH)";
+  if (code == "WRONGPASS") return "Redis refused the user or password (WRONGPASS)";
+  if (code == "LOADING") return "Redis is loading its data (LOADING)";
+  return absl::StrCat("Redis refused ", std::string(what), " (", code.empty() ? "no error code" : code, ")");
+}
+
+}  // namespace
+
+RedisHandshake::RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send)
+    : options_(options), control_keys_(std::move(control_keys)), send_(std::move(send)) {}
+
+void RedisHandshake::Advance(Step step, const RedisPipeline& pipeline) {
+  step_ = step;
+  expected_ = pipeline.size();
+  replies_.clear();
+  if (expected_ == 0) {
+    FinishStep();
+  } else {
+    send_(pipeline);
+  }
+}
+
+void RedisHandshake::Fail(std::string_view what, RedisReplyView reply) {
+  is_loading_ = reply.ErrorCode() == "LOADING";
+  status_ = absl::UnavailableError(Explain(what, reply));
+}
+
+void RedisHandshake::Start() {
+  RedisPipeline pipeline;
+  if (options_.password.empty()) {
+    pipeline.Add({"HELLO", "3"});
+  } else {
+    pipeline.Add({"HELLO", "3", "AUTH", options_.user.empty() ? "default" : options_.user, options_.password});
+  }
+  Advance(Step::kHello, pipeline);
+}
+
+void RedisHandshake::OnReply(RedisReplyPtr reply) {
+  if (!status_.ok() || done()) return;
+  replies_.push_back(std::move(reply));
+  if (replies_.size() == expected_) FinishStep();
+}
+
+void RedisHandshake::FinishStep() {
+  switch (step_) {
+    case Step::kHello:
+      return FinishHello();
+    case Step::kAuth:
+      if (const RedisReplyView reply(replies_[0]); reply.IsError()) return Fail("AUTH", reply);
+      return AskServer();
+    case Step::kServer:
+      return FinishServer();
+    case Step::kScripts:
+      return FinishScripts();
+    case Step::kControl:
+      for (const RedisReplyPtr& reply : replies_) {
+        if (RedisReplyView(reply).IsError()) return Fail("to make a control record", RedisReplyView(reply));
+      }
+      step_ = Step::kDone;
+      return;
+    case Step::kDone:
+      return;
+  }
+}
+
+void RedisHandshake::FinishHello() {
+  const RedisReplyView reply(replies_[0]);
+  if (!reply.IsError()) return AskServer();
+  // Before Redis 6 there is no HELLO, and some servers know no RESP3: log in the old way, and speak RESP2.
+  const std::string_view code = reply.ErrorCode();
+  if (code != "ERR" && code != "NOPROTO") return Fail("HELLO", reply);
+  if (options_.password.empty()) return AskServer();
+  RedisPipeline pipeline;
+  if (options_.user.empty()) {
+    pipeline.Add({"AUTH", options_.password});
+  } else {
+    pipeline.Add({"AUTH", options_.user, options_.password});
+  }
+  Advance(Step::kAuth, pipeline);
+}
+
+void RedisHandshake::AskServer() {
+  RedisPipeline pipeline;
+  pipeline.Add({"INFO", "server"}).Add({"INFO", "replication"});
+  if (options_.database != 0) pipeline.Add({"SELECT", absl::StrCat(options_.database)});
+  Advance(Step::kServer, pipeline);
+}
+
+void RedisHandshake::FinishServer() {
+  for (size_t i = 0; i < replies_.size(); ++i) {
+    const RedisReplyView reply(replies_[i]);
+    if (reply.IsError()) return Fail(i < 2 ? "INFO" : absl::StrCat("database ", options_.database), reply);
+  }
+  const std::string_view server = RedisReplyView(replies_[0]).Text().value_or("");
+  const std::string_view replication = RedisReplyView(replies_[1]).Text().value_or("");
+  facts_.version = std::string(InfoField(server, "redis_version").value_or(""));
+  facts_.knows_script_flags = InfoNumber(server, "redis_version") >= kFirstMajorWithScriptFlags;
+  facts_.identity = absl::StrCat(std::string(InfoField(server, "run_id").value_or("")), "-",
+                                 std::string(InfoField(replication, "master_replid").value_or("")));
+  if (facts_.identity == "-") {
+    status_ = absl::UnavailableError("Redis tells neither its run_id nor its master_replid");
+    return;
+  }
+  // What a replica holds may be older than what was acknowledged.
+  if (InfoField(replication, "role").value_or("") != "master") {
+    status_ = absl::UnavailableError("Redis is a replica (role:slave); Larder needs the master");
+    return;
+  }
+  RedisPipeline pipeline;
+  for (size_t i = 0; i < kScriptCount; ++i) pipeline.AddLoad(static_cast<Script>(i), facts_.knows_script_flags);
+  Advance(Step::kScripts, pipeline);
+}
+
+void RedisHandshake::FinishScripts() {
+  for (size_t i = 0; i < kScriptCount; ++i) {
+    const RedisReplyView reply(replies_[i]);
+    if (reply.IsError()) return Fail("SCRIPT LOAD", reply);
+    facts_.hashes[i] = std::string(reply.Text().value_or(""));
+    if (facts_.hashes[i].size() != kScriptHashBytes) {
+      status_ = absl::UnavailableError("Redis answered SCRIPT LOAD with no hash");
+      return;
+    }
+  }
+  RedisPipeline pipeline;
+  for (const std::string& key : control_keys_) AddEnsure(pipeline, key, facts_.identity);
+  pipeline.FillHashes(facts_.hashes);
+  Advance(Step::kControl, pipeline);
+}
+
+}  // namespace larder

@@ -1,0 +1,73 @@
+// What must be settled on a new connection before anything else may be asked on it.
+#ifndef LARDER_SERVER_REDIS_REDIS_HANDSHAKE_H_
+#define LARDER_SERVER_REDIS_REDIS_HANDSHAKE_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/redis/redis_options.h"
+#include "server/redis/redis_pipeline.h"
+#include "server/redis/redis_reply.h"
+
+namespace larder {
+
+// What is known of the server behind a connection.
+struct RedisServerFacts {
+  std::string version;
+  bool knows_script_flags = false;
+  // Changes when the server was restarted, replaced or promoted (COHERENCE C3).
+  std::string identity;
+  ScriptHashes hashes;
+};
+
+// Logs in, selects the database, finds out what the server is, loads the scripts, and makes sure that every namespace
+// has a control record made on this very server. Belongs to one thread; knows no socket.
+class RedisHandshake {
+ public:
+  // Sends a pipeline; each of its replies must be handed to OnReply, in order.
+  using Send = std::function<void(const RedisPipeline&)>;
+
+  // `options` must outlive this.
+  RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send);
+
+  void Start();
+  void OnReply(RedisReplyPtr reply);
+
+  bool done() const { return step_ == Step::kDone; }
+  // Why it failed; OK if it has not. UNAVAILABLE always; its message never holds a secret.
+  const absl::Status& status() const { return status_; }
+  // The server will be there in a moment: it is reading its data.
+  bool is_loading() const { return is_loading_; }
+  // Of a handshake that is done.
+  const RedisServerFacts& facts() const { return facts_; }
+
+ private:
+  enum class Step { kHello, kAuth, kServer, kScripts, kControl, kDone };
+
+  void Advance(Step step, const RedisPipeline& pipeline);
+  void Fail(std::string_view what, RedisReplyView reply);
+  void FinishStep();
+  void FinishHello();
+  void FinishServer();
+  void FinishScripts();
+  void AskServer();
+
+  const RedisOptions& options_;
+  const std::vector<std::string> control_keys_;
+  const Send send_;
+
+  Step step_ = Step::kHello;
+  size_t expected_ = 0;
+  std::vector<RedisReplyPtr> replies_;  // of this step
+  absl::Status status_;
+  bool is_loading_ = false;
+  RedisServerFacts facts_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_REDIS_HANDSHAKE_H_

@@ -1,0 +1,70 @@
+"""What the tests share. Whatever a test starts is stopped when it ends, and every server must have ended cleanly."""
+
+import contextlib
+
+import pytest
+
+import harness
+
+
+class Starter:
+    """Starts processes and owns them."""
+
+    def __init__(self, tmp_path_factory):
+        self._tmp_path_factory = tmp_path_factory
+        self._running = contextlib.ExitStack()
+
+    def redis(self):
+        redis = harness.Redis(self._tmp_path_factory.mktemp("redis"))
+        self._running.callback(redis.kill)
+        return redis
+
+    def larderd(self, config=None, environment=None, redis=None):
+        config = dict(config or {})
+        if redis is not None:
+            store = dict(config.get("store", {}))
+            config["store"] = {**store, "redis": {"url": redis.url, **store.get("redis", {})}}
+        server = harness.Larderd(config, environment)
+        server.redis = redis
+        self._running.callback(server.stop)
+        return server
+
+    def stop(self):
+        self._running.close()
+
+
+@pytest.fixture(name="start")
+def fixture_start(tmp_path_factory):
+    starter = Starter(tmp_path_factory)
+    yield starter
+    starter.stop()
+
+
+@pytest.fixture(name="start_shared", scope="module")
+def fixture_start_shared(tmp_path_factory):
+    starter = Starter(tmp_path_factory)
+    yield starter
+    starter.stop()
+
+
+@pytest.fixture(name="store", scope="module", params=["embedded", "redis"])
+def fixture_store(request):
+    return request.param
+
+
+@pytest.fixture(name="server", scope="module")
+def fixture_server(request, store, start_shared):
+    """One for all tests of a file and a store; with the file's CONFIG, if it has one."""
+    config = getattr(request.module, "CONFIG", None)
+    return start_shared.larderd(config, redis=start_shared.redis() if store == "redis" else None)
+
+
+@pytest.fixture(name="client")
+def fixture_client(server):
+    return server.client()
+
+
+@pytest.fixture(name="key")
+def fixture_key(request):
+    """A key that no other test of the file uses."""
+    return request.node.name.encode()

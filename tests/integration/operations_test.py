@@ -1,0 +1,159 @@
+"""The operations server: /metrics, /healthz, /readyz."""
+
+import grpc
+import pytest
+from larder.v1 import cache_pb2
+
+from harness import eventually, fails, refused, total
+
+CONFIG = {"namespaces": {"shop": {"near_max_age": "1h"}}}
+
+NAMES = [
+    "grpc_server_started_total",
+    "grpc_server_handled_total",
+    "grpc_server_handling_seconds_bucket",
+    "grpc_server_handling_seconds_count",
+    "grpc_server_handling_seconds_sum",
+    "cache_requests_total",
+    "cache_evictions_total",
+    "cache_near_bytes",
+    "cache_near_entries",
+    "cache_invalidations_total",
+    "cache_coherence_mode",
+    "larder_build_info",
+]
+
+
+class Difference:
+    """What the counters rose by since this was made."""
+
+    def __init__(self, server):
+        self.server = server
+        self.before = server.metrics()
+
+    def of(self, name, **labels):
+        return total(self.server.metrics(), name, **labels) - total(self.before, name, **labels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_metric_is_there(server, name):
+    assert name in {found for found, _ in server.metrics()}
+
+
+def test_metrics_are_in_the_exposition_format(server):
+    status, text, headers = server.http("/metrics")
+    assert status == 200
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    described = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    assert described == {line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")}
+    for name in ("cache_requests_total", "cache_near_bytes", "grpc_server_handling_seconds"):
+        assert name in described
+    assert text.endswith("\n")
+
+
+def test_build_and_coherence_are_told(server, store):
+    samples = server.metrics()
+    assert total(samples, "larder_build_info") == 1
+    assert total(samples, "cache_coherence_mode", mode="exclusive" if store == "embedded" else "age") == 1
+    assert total(samples, "cache_store_up") == 1
+
+
+def test_counters_rise_by_what_was_done(server, client, key):
+    rose = Difference(server)
+    for _ in range(2):
+        client.set(key, b"value", namespace="shop")
+    for _ in range(5):
+        client.get(key, namespace="shop")
+    for _ in range(3):
+        client.get(key, namespace="shop", read_from=cache_pb2.READ_FROM_STORE)
+    client.batch_get([key, key, b"nothing"], namespace="shop")
+    client.get(b"nothing", namespace="shop")
+    for _ in range(4):
+        with refused("key: empty, must be 1 to 512 bytes"):
+            client.get(b"", namespace="shop")
+    with fails(grpc.StatusCode.ABORTED):
+        client.set(key, b"value", namespace="shop", if_absent=True)
+    client.invalidate(keys=[key, b"nothing"], namespace="shop")
+    client.invalidate(all=True, namespace="shop")
+
+    requests = {"near": ("hit", 7), "store": ("hit", 3), "none": ("miss", 2)}
+    for tier, (result, count) in requests.items():
+        assert rose.of("cache_requests_total", namespace="shop", tier=tier, result=result) == count
+    assert rose.of("cache_requests_total", namespace="shop", result="refused") == 4
+    assert rose.of("cache_requests_total", namespace="default") == 0
+    assert rose.of("cache_invalidations_total", namespace="shop", kind="key", result="ok") == 2
+    assert rose.of("cache_invalidations_total", namespace="shop", kind="all", result="ok") == 1
+
+    handled = {
+        ("Get", "OK"): 9,
+        ("Get", "InvalidArgument"): 4,
+        ("Set", "OK"): 2,
+        ("Set", "Aborted"): 1,
+        ("BatchGet", "OK"): 1,
+        ("Invalidate", "OK"): 2,
+    }
+    for (method, code), count in handled.items():
+        assert rose.of("grpc_server_handled_total", grpc_method=method, grpc_code=code) == count
+    for method, count in {"Get": 13, "Set": 3, "BatchGet": 1, "Invalidate": 2, "Touch": 0}.items():
+        assert rose.of("grpc_server_started_total", grpc_method=method) == count
+        assert rose.of("grpc_server_handling_seconds_count", grpc_method=method) == count
+
+
+def test_near_gauges_follow_what_is_there(server, client, key):
+    client.invalidate(all=True, namespace="shop")
+    rose = Difference(server)
+    keys = [key + b"%d" % i for i in range(10)]
+    for each in keys:
+        client.set(each, b"v" * 10_000, namespace="shop")
+    assert rose.of("cache_near_entries", namespace="shop") == 10
+    assert 100_000 < rose.of("cache_near_bytes", namespace="shop") < 110_000
+    client.invalidate(keys=keys, namespace="shop")
+    assert rose.of("cache_near_entries", namespace="shop") == 0
+    assert rose.of("cache_near_bytes", namespace="shop") == 0
+    assert rose.of("cache_evictions_total", namespace="shop", reason="invalidated") == 10
+
+
+def test_evictions_are_counted(start):
+    server = start.larderd({"near": {"capacity_bytes": "1MiB"}})
+    client = server.client()
+    for i in range(300):
+        client.set(b"%d" % i, b"v" * 10_000)
+    samples = server.metrics()
+    there = total(samples, "cache_near_entries")
+    assert 50 < there < 110
+    assert total(samples, "cache_near_bytes") <= 1 << 20
+    # Pushed out, or never let in.
+    assert total(samples, "cache_evictions_total", reason="capacity") == 300 - there
+
+
+def test_a_stream_is_counted_once(server, client, key):
+    rose = Difference(server)
+    client.warm([cache_pb2.WarmRequest(key=key + b"%d" % i, value=b"v") for i in range(10)])
+    eventually(lambda: rose.of("grpc_server_handled_total", grpc_method="Warm", grpc_code="OK") == 1, "its end")
+    assert rose.of("grpc_server_started_total", grpc_method="Warm") == 1
+
+
+def test_alive_and_ready(server):
+    assert server.http("/healthz")[:2] == (200, "ok\n")
+    assert server.http("/readyz")[:2] == (200, "ready\nstore: ready\n")
+
+
+def test_head_answers_like_get(server):
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert server.http(path, "HEAD")[:2] == (200, "")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/Metrics", "/admin", "/healthz/x"])
+def test_other_paths_are_not_found(server, path):
+    assert server.http(path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods_are_not_allowed(server, path, method):
+    status, _, headers = server.http(path, method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_query_is_not_looked_at(server):
+    assert server.http("/healthz?full=1")[0] == 200

@@ -1,0 +1,282 @@
+"""How the server starts, and how it refuses to."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+from larder.v1 import cache_pb2
+
+import harness
+from harness import DIE_WITH_PARENT, LARDERD, PATIENCE, SLOW, clean_environment, eventually, fails, free_port
+
+READ_FROM_STORE = cache_pb2.READ_FROM_STORE
+
+
+def refuses(*arguments, environment=None):
+    """What a server that must not start says on standard error."""
+    done = subprocess.run(
+        [*DIE_WITH_PARENT, LARDERD, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env=clean_environment(**(environment or {})),
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 2, done
+    assert done.stderr and not harness.SANITIZER_REPORT.search(done.stderr), done.stderr
+    return done.stderr
+
+
+@pytest.fixture(name="config")
+def fixture_config(tmp_path):
+    """Writes a configuration file and returns its path."""
+
+    def write(text):
+        path = tmp_path / "larder.yaml"
+        path.write_text(text, "utf-8")
+        return str(path)
+
+    return write
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    path = str(tmp_path / "none.yaml")
+    assert refuses("--config", path) == f"larderd: {path}: cannot read: No such file or directory\n"
+
+
+def test_a_folder_as_the_file(tmp_path):
+    assert refuses("--config", str(tmp_path)).startswith(f"larderd: {tmp_path}: ")
+
+
+@pytest.mark.parametrize("text", ["grpc: [", "grpc: {threads: 2", "\t\t: :", "- a\n- list", "just words", "\x00\x01"])
+def test_a_file_that_is_no_configuration(config, text):
+    path = config(text)
+    assert refuses("--config", path).startswith(f"larderd: {path}")
+
+
+WRONG = {
+    "unknown field": ("grpc:\n  thread: 4\n", ":2: grpc.thread: "),
+    "wrong type": ("grpc:\n  threads: many\n", ':2: grpc.threads: "many" '),
+    "out of range": ("grpc:\n  threads: 0\n", ":2: grpc.threads: 0, must be 1 to 256"),
+    "no unit": ("defaults:\n  default_ttl: 300\n", ":2: defaults.default_ttl: "),
+    "contradiction": ("defaults:\n  default_ttl: 2h\n  max_ttl: 1h\n", ":2: defaults.default_ttl: 2h is above the max_ttl"),
+    "no namespace's name": ("namespaces:\n  Shop: {}\n", ":2: namespaces.Shop: "),
+    "no address": ("grpc:\n  listen: nowhere\n", ':2: grpc.listen: "nowhere" is not an address'),
+    "no URL": ("store:\n  redis:\n    url: http://localhost\n", ':3: store.redis.url: "http://localhost" is not a URL'),
+    "TLS to Redis": ("store:\n  redis:\n    url: rediss://localhost\n", ":3: store.redis.url: rediss:// is not in this release"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_value_is_named_with_its_line(config, wrong):
+    text, expected = WRONG[wrong]
+    path = config(text)
+    said = refuses("--config", path)
+    assert said.startswith(f"larderd: {path}{expected}"), said
+    assert said.count("\n") == 1, said
+
+
+def test_everything_that_is_wrong_is_told_at_once(config):
+    path = config("".join(text for text, _ in list(WRONG.values())[:2]).replace("grpc:\n  threads", "near:\n  threads"))
+    said = refuses("--config", path, environment={"REDIS_DB": "x", "CACHE_ENABLED": "perhaps"})
+    lines = said.splitlines()
+    assert all(line.startswith("larderd: ") for line in lines), said
+    assert len(lines) == 4, said
+    for wanted in ("grpc.thread: ", "near.threads: ", 'REDIS_DB: store.redis.database: "x"', 'CACHE_ENABLED: "perhaps"'):
+        assert sum(wanted in line for line in lines) == 1, said
+
+
+@pytest.mark.parametrize("arguments", [["--no-such-flag"], ["surplus"], ["--config"]])
+def test_an_unknown_flag(arguments):
+    assert arguments[0] in refuses(*arguments)
+
+
+def test_a_good_file_is_checked_without_serving(config):
+    path = config("defaults:\n  default_ttl: 1h\n")
+    done = subprocess.run([LARDERD, "--config", path, "--check"], check=False, timeout=PATIENCE, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert ":2: grpc.threads: 0" in refuses("--check", "--config", config("grpc:\n  threads: 0\n"))
+
+
+def test_what_is_printed_is_taken_and_holds_no_secret(config, tmp_path):
+    environment = clean_environment(REDIS_URL="redis://user:secret@127.0.0.1:1/3", CACHE_TTL_WEEKLY="7d")
+    done = subprocess.run([LARDERD, "--print-config"], env=environment, check=False, timeout=PATIENCE, capture_output=True)
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    assert "secret" not in text and "weekly" in text
+    path = config(text)
+    again = subprocess.run([LARDERD, "--config", path, "--check"], env=clean_environment(), check=False, timeout=PATIENCE)
+    assert again.returncode == 0
+
+
+@pytest.mark.parametrize("section", ["grpc", "operations"])
+def test_a_port_that_is_taken(config, section):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        listen = {"grpc": {"listen": "127.0.0.1:0"}, "operations": {"listen": "127.0.0.1:0"}}
+        listen[section]["listen"] = address
+        said = refuses("--config", config(json.dumps(listen)), environment={"LARDER_LOG_FORMAT": "json"})
+    reasons = [line for line in said.splitlines() if line.startswith(f"larderd: {section}.listen: cannot listen on {address}")]
+    assert len(reasons) == 1, said
+
+
+@pytest.mark.parametrize("section", ["grpc", "operations"])
+def test_the_port_of_another_server(start, config, section):
+    other = start.larderd()
+    port = other.port if section == "grpc" else other.operations_port
+    listen = {"grpc": {"listen": "127.0.0.1:0"}, "operations": {"listen": "127.0.0.1:0"}}
+    listen[section]["listen"] = f"127.0.0.1:{port}"
+    assert f"larderd: {section}.listen: cannot listen on 127.0.0.1:{port}" in refuses("--config", config(json.dumps(listen)))
+
+
+def test_no_operations_server_if_none_is_wanted(start):
+    server = start.larderd({"operations": {"listen": ""}})
+    assert server.operations_port == 0
+    server.client().set(b"key", b"value")
+
+
+def test_a_port_is_free_again_at_once(start):
+    port = free_port()
+    for _ in range(3):
+        server = start.larderd({"grpc": {"listen": f"127.0.0.1:{port}"}})
+        assert server.port == port
+        server.client().set(b"key", b"value")
+        server.stop()
+
+
+# --- Redis is not there ---
+
+# What a call may take that cannot be served, in seconds.
+QUICKLY = 0.5 if SLOW else 0.1
+
+
+class DeadPort:
+    """Where Redis is going to be."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+
+def timed(call):
+    begin = time.monotonic()
+    call()
+    return time.monotonic() - begin
+
+
+def test_without_redis_the_server_starts_and_says_so(start):
+    server = start.larderd(redis=DeadPort())
+    client = server.client()
+    grpc.channel_ready_future(client.channel).result(PATIENCE)
+    eventually(lambda: client.stats().store.state == "down", "the store being told as down")
+
+    calls = {
+        "get": lambda: client.get(b"key"),
+        "from the store": lambda: client.get(b"key", read_from=READ_FROM_STORE),
+        "set": lambda: client.set(b"key", b"value"),
+        "touch": lambda: client.touch(b"key"),
+        "invalidate": lambda: client.invalidate(keys=[b"key"]),
+        "invalidate all": lambda: client.invalidate(all=True),
+        "batch get": lambda: client.batch_get([b"key"]),
+    }
+    for name, call in calls.items():
+        took = []
+        for _ in range(5):
+            with fails(grpc.StatusCode.UNAVAILABLE) as caught:
+                begin = time.monotonic()
+                call()
+            took.append(time.monotonic() - begin)
+            assert "refused" in caught[0].details().lower(), caught[0].details()
+        assert min(took) < QUICKLY, f"{name} took {took}"
+    (result,) = client.batch_set([cache_pb2.SetRequest(key=b"key", value=b"value")])
+    assert result.code == grpc.StatusCode.UNAVAILABLE.value[0] and result.message
+    (progress,) = client.warm([cache_pb2.WarmRequest(key=b"key", value=b"value")])
+    assert (progress.finished, progress.failed) == (True, 1)
+
+    assert server.http("/healthz")[0] == 200
+    status, body, _ = server.http("/readyz")
+    assert (status, body) in [(200, "ready\nstore: down\n"), (200, "ready\nstore: connecting\n")]
+    told = client.stats().store
+    assert told.kind == "redis" and told.detail
+    assert harness.total(server.metrics(), "cache_store_up") == 0
+    assert any(log.get("level") == "warning" for log in map(harness.parse_log, server.process.lines) if log)
+
+
+def test_calls_are_served_soon_after_redis_appears(start, tmp_path):
+    place = DeadPort()
+    server = start.larderd(redis=place)
+    client = server.client()
+    eventually(lambda: client.stats().store.state == "down", "the store being told as down")
+    with fails(grpc.StatusCode.UNAVAILABLE):
+        client.set(b"key", b"value")
+
+    first_success = threading.Event()
+    stop = threading.Event()
+
+    def keep_trying():
+        while not stop.is_set():
+            try:
+                client.set(b"key", b"value")
+                first_success.set()
+                return
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAVAILABLE
+                stop.wait(0.01)
+
+    trying = threading.Thread(target=keep_trying)
+    trying.start()
+    redis = harness.Redis.__new__(harness.Redis)
+    redis.folder, redis.port = tmp_path, place.port
+    try:
+        assert redis.start()
+        assert first_success.wait(2.0), "no call succeeded within 2 s"
+        assert client.get(b"key", read_from=READ_FROM_STORE).value == b"value"
+        assert client.stats().store.state == "ready"
+        assert server.http("/readyz")[:2] == (200, "ready\nstore: ready\n")
+    finally:
+        stop.set()
+        trying.join()
+        redis.kill()
+
+
+def test_a_redis_that_wants_a_password(start):
+    redis = start.redis()
+    redis.command("CONFIG", "SET", "requirepass", "open sesame")
+    without = start.larderd(redis=redis).client()
+    told = eventually(lambda: next((s for s in [without.stats().store] if s.state == "down"), None), "no way in")
+    assert "NOAUTH" in told.detail or "authentication" in told.detail.lower(), told.detail
+    with fails(grpc.StatusCode.UNAVAILABLE):
+        without.set(b"key", b"value")
+    password = start.larderd({"store": {"redis": {"password": "open sesame"}}}, redis=redis).client()
+    eventually(lambda: password.stats().store.state == "ready", "a way in with the password")
+    password.set(b"key", b"value")
+
+
+def test_two_servers_share_a_redis(start):
+    redis = start.redis()
+    one, other = (start.larderd(redis=redis).client() for _ in range(2))
+    version = one.set(b"key", b"value", content_type="text/plain").version
+    hit = other.get(b"key")
+    assert (hit.version, hit.value, hit.content_type) == (version, b"value", "text/plain")
+    other.set(b"key", b"newer", if_version=version)
+    assert one.get(b"key", read_from=READ_FROM_STORE).value == b"newer"
+    eventually(lambda: one.get(b"key").value == b"newer", "the near tier's bound", timeout=2.0)
+    one.invalidate(all=True)
+    assert other.get(b"key", read_from=READ_FROM_STORE).status == cache_pb2.STATUS_MISS
+
+
+def test_prefixes_and_databases_are_apart(start):
+    redis = start.redis()
+    redis_of = lambda **options: start.larderd({"store": {"redis": options}}, redis=redis).client()
+    clients = [redis_of(), redis_of(prefix="other"), redis_of(database=3)]
+    for i, client in enumerate(clients):
+        client.set(b"key", b"%d" % i)
+    for i, client in enumerate(clients):
+        assert client.get(b"key", read_from=READ_FROM_STORE).value == b"%d" % i

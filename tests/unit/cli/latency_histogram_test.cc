@@ -1,0 +1,58 @@
+#include "client/cli/latency_histogram.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+namespace larder {
+namespace {
+
+TEST(LatencyHistogramTest, IsZeroWhenEmpty) {
+  const LatencyHistogram histogram;
+  EXPECT_EQ(histogram.count(), 0u);
+  EXPECT_EQ(histogram.max_nanos(), 0);
+  EXPECT_EQ(histogram.QuantileNanos(0.5), 0);
+}
+
+TEST(LatencyHistogramTest, IsExactForSmallDurations) {
+  LatencyHistogram histogram;
+  for (int64_t nanos = 1; nanos <= 20; ++nanos) histogram.Record(nanos);
+  EXPECT_EQ(histogram.QuantileNanos(0), 1);
+  EXPECT_EQ(histogram.QuantileNanos(0.5), 10);
+  EXPECT_EQ(histogram.QuantileNanos(0.9), 18);
+  EXPECT_EQ(histogram.QuantileNanos(1), 20);
+}
+
+TEST(LatencyHistogramTest, QuantilesStayWithinTheirErrorOverAllMagnitudes) {
+  // A single record among longer ones: its quantile must bound it from above by 4 % at most.
+  for (int64_t nanos = 1; nanos < int64_t{1} << 41; nanos += nanos / 7 + 1) {
+    LatencyHistogram histogram;
+    histogram.Record(nanos);
+    histogram.Record(nanos * 2);
+    const int64_t median = histogram.QuantileNanos(0.5);
+    ASSERT_GE(median, nanos);
+    ASSERT_LE(static_cast<double>(median), static_cast<double>(nanos) * 1.04);
+  }
+}
+
+TEST(LatencyHistogramTest, QuantilesFollowTheRanks) {
+  LatencyHistogram histogram;
+  for (int i = 0; i < 990; ++i) histogram.Record(1'000);
+  for (int i = 0; i < 10; ++i) histogram.Record(1'000'000);
+  EXPECT_LE(histogram.QuantileNanos(0.99), 1'040);
+  EXPECT_GE(histogram.QuantileNanos(0.991), 1'000'000 * 96 / 100);
+  EXPECT_EQ(histogram.QuantileNanos(0.999), 1'000'000);
+}
+
+TEST(LatencyHistogramTest, TakesNegativeAndHugeDurations) {
+  LatencyHistogram histogram;
+  histogram.Record(-5);
+  EXPECT_EQ(histogram.QuantileNanos(1), 0);
+  histogram.Record(std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(histogram.count(), 2u);
+  EXPECT_EQ(histogram.QuantileNanos(1), std::numeric_limits<int64_t>::max());
+}
+
+}  // namespace
+}  // namespace larder

@@ -1,0 +1,111 @@
+#include "server/config/describe.h"
+
+#include "tests/unit/config/config_test_util.h"
+
+namespace larder {
+namespace {
+
+class DescribeTest : public ConfigTest {};
+
+TEST_F(DescribeTest, PrintsTheDefaults) {
+  EXPECT_EQ(DescribeConfig(Settings("")), R"(grpc:
+  listen: "127.0.0.1:50051"
+  threads: 4
+  max_request_bytes: 16MiB
+  max_response_bytes: 4MiB
+  max_concurrent_streams: 1000
+  max_connection_age: 30m
+  drain_timeout: 10s
+operations:
+  listen: "127.0.0.1:9090"
+near:
+  capacity_bytes: 512MiB
+store:
+  embedded:
+    capacity_bytes: 512MiB
+  redis:
+    url: ""
+    prefix: "larder"
+    connect_timeout: 1s
+    operation_timeout: 250ms
+    min_backoff: 50ms
+    max_backoff: 1s
+    max_pending: 65536
+    compress_from_bytes: 4KiB
+namespaces:
+  default:
+    enabled: true
+    default_ttl: 5m
+    max_ttl: 7d
+    ttl_jitter: 0
+    ttl_classes:
+      analytics: 30m
+      default: 5m
+      realtime: 1m
+      static: 1h
+      user: 5m
+    max_key_bytes: 512
+    max_value_bytes: 1MiB
+    max_batch_keys: 1000
+    near_share: 1
+    near_max_age: 1s
+log:
+  level: info
+  format: auto
+)");
+}
+
+TEST_F(DescribeTest, PrintsWhatCanBeLoadedAgain) {
+  const ServerSettings settings = Settings(
+      "grpc: {threads: 2}\noperations: {listen: ''}\n"
+      "store: {redis: {url: 'unix:///a \"b\"', user: \"tab\\t\", database: 4}}\n"
+      "defaults: {ttl_jitter: 0.25}\n"
+      "namespaces: {a: {near_share: 0.3}, b: {max_ttl: 2m}, c: {near_max_age: 0}, true: {}, 7: {}}\n");
+  const std::string text = DescribeConfig(settings);
+  const ServerSettings again = Settings(text);
+  EXPECT_EQ(DescribeConfig(again), text);
+  EXPECT_EQ(again.redis.url, settings.redis.url);
+  EXPECT_EQ(again.redis.user, settings.redis.user);
+  const ConfigDiff diff = DiffPolicies(settings, again);
+  EXPECT_TRUE(diff.policy.empty());
+  EXPECT_TRUE(diff.needs_restart.empty());
+}
+
+TEST_F(DescribeTest, HidesPasswords) {
+  const std::string text =
+      DescribeConfig(Settings("store: {redis: {url: 'redis://larder:hunter2@cache:6379/1', password: hunter3}}\n"));
+  EXPECT_EQ(text.find("hunter"), std::string::npos);
+  EXPECT_NE(text.find("url: \"redis://larder:***@cache:6379/1\"\n"), std::string::npos);
+  EXPECT_NE(text.find("password: \"***\"\n"), std::string::npos);
+}
+
+TEST_F(DescribeTest, TellsWhatAReloadApplies) {
+  const ServerSettings before = Settings("namespaces: {shop: {near_share: 0.5}, old: {near_share: 0.25}}\n");
+  const ServerSettings after = Settings(
+      "grpc: {threads: 2}\nstore: {redis: {url: 'redis://:secret@h', password: secret}}\n"
+      "namespaces: {shop: {near_share: 0.4, default_ttl: 10s, ttl_classes: {menu: 1m}}, old: {near_share: 0.35}}\n");
+  const ConfigDiff diff = DiffPolicies(before, after);
+  EXPECT_EQ(diff.policy, (std::vector<std::string>{"namespaces.shop.default_ttl: 5m -> 10s",
+                                                   "namespaces.shop.ttl_classes.menu: (none) -> 1m"}));
+  EXPECT_EQ(diff.needs_restart, (std::vector<std::string>{
+                                    "grpc.threads: 4 -> 2", "namespaces.old.near_share: 0.25 -> 0.35",
+                                    "namespaces.shop.near_share: 0.5 -> 0.4", "store.redis.password: (none) -> \"***\"",
+                                    "store.redis.url: \"\" -> \"redis://:***@h\""}));
+}
+
+TEST_F(DescribeTest, TellsThatPasswordsDifferWithoutShowingThem) {
+  const ConfigDiff diff =
+      DiffPolicies(Settings("store: {redis: {password: one}}\n"), Settings("store: {redis: {password: two}}\n"));
+  EXPECT_EQ(diff.needs_restart, std::vector<std::string>{"store.redis.password: \"***\" -> \"***\""});
+}
+
+TEST_F(DescribeTest, CountsNewNamespacesAsARestart) {
+  const ConfigDiff diff = DiffPolicies(Settings(""), Settings("namespaces: {shop: {default_ttl: 1s}}\n"));
+  EXPECT_TRUE(diff.policy.empty());
+  EXPECT_NE(
+      std::find(diff.needs_restart.begin(), diff.needs_restart.end(), "namespaces.shop.default_ttl: (none) -> 1s"),
+      diff.needs_restart.end());
+}
+
+}  // namespace
+}  // namespace larder

@@ -1,0 +1,235 @@
+#include "core/near_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "core/clock.h"
+#include "tests/support/manual_clock.h"
+
+namespace larder {
+namespace {
+
+constexpr int64_t kNever = INT64_MAX;
+
+EntryRef MakeEntry(std::string_view value, int64_t expires_nanos = kNever) {
+  return Entry::Create({.expires_nanos = expires_nanos}, "", value);
+}
+
+bool Yes() { return true; }
+bool No() { return false; }
+
+bool Put(NearCache& cache, std::string_view key, EntryRef entry) {
+  return cache.Admit(key, NearCache::Hash(key), std::move(entry), Yes);
+}
+
+EntryRef Get(NearCache& cache, std::string_view key, int64_t now_nanos = 0) {
+  return cache.Find(key, NearCache::Hash(key), now_nanos);
+}
+
+bool Remove(NearCache& cache, std::string_view key) { return cache.Erase(key, NearCache::Hash(key)); }
+
+void ExpectAddsUp(const NearCacheStats& stats) {
+  EXPECT_EQ(stats.admitted, stats.entries + stats.evicted + stats.expired + stats.removed);
+  EXPECT_LE(stats.bytes, stats.capacity_bytes);
+}
+
+constexpr NearCache::Options kRoomy = {.capacity_bytes = 1 << 20};
+
+TEST(NearCacheTest, FindsTheVeryEntryThatWasAdmitted) {
+  NearCache cache(kRoomy);
+  const EntryRef entry = MakeEntry("value");
+  EXPECT_TRUE(Put(cache, "key", entry));
+  EXPECT_EQ(Get(cache, "key").get(), entry.get());
+  EXPECT_FALSE(Get(cache, "other"));
+}
+
+TEST(NearCacheTest, KeysAreToldApartUnderEqualHashes) {
+  NearCache cache(kRoomy);
+  cache.Admit("a", 7, MakeEntry("1"), Yes);
+  cache.Admit("b", 7, MakeEntry("2"), Yes);
+  EXPECT_EQ(cache.Find("a", 7, 0)->value(), "1");
+  EXPECT_EQ(cache.Find("b", 7, 0)->value(), "2");
+  EXPECT_FALSE(cache.Find("c", 7, 0));
+  EXPECT_TRUE(cache.Erase("a", 7));
+  EXPECT_FALSE(cache.Find("a", 7, 0));
+  EXPECT_TRUE(cache.Find("b", 7, 0));
+}
+
+TEST(NearCacheTest, KeysHoldAnyByte) {
+  NearCache cache(kRoomy);
+  const std::string with_zero("a\0b", 3);
+  Put(cache, with_zero, MakeEntry("1"));
+  Put(cache, "", MakeEntry("2"));
+  Put(cache, "\xff\xfe", MakeEntry("3"));
+  EXPECT_EQ(Get(cache, with_zero)->value(), "1");
+  EXPECT_EQ(Get(cache, "")->value(), "2");
+  EXPECT_EQ(Get(cache, "\xff\xfe")->value(), "3");
+  EXPECT_FALSE(Get(cache, "a"));
+}
+
+TEST(NearCacheTest, GoneFromTheNanosecondOfItsExpiry) {
+  NearCache cache(kRoomy);
+  ManualClock clock;
+  const int64_t expires_nanos = clock.NowNanos() + 10;
+  Put(cache, "key", MakeEntry("value", expires_nanos));
+  clock.Advance(9);
+  EXPECT_TRUE(Get(cache, "key", clock.NowNanos()));
+  clock.Advance(1);
+  EXPECT_FALSE(Get(cache, "key", clock.NowNanos()));
+
+  const NearCacheStats stats = cache.Stats();
+  EXPECT_EQ(stats.expired, 1u);
+  EXPECT_EQ(stats.entries, 0u);
+  EXPECT_EQ(stats.bytes, 0u);
+  EXPECT_FALSE(Get(cache, "key", 0)) << "it was removed, not hidden";
+  EXPECT_EQ(cache.Stats().expired, 1u);
+}
+
+TEST(NearCacheTest, AdmitReplacesUnderTheSameKey) {
+  NearCache cache(kRoomy);
+  Put(cache, "key", MakeEntry("old"));
+  const EntryRef held = Get(cache, "key");
+  EXPECT_TRUE(Put(cache, "key", MakeEntry("the new one")));
+  EXPECT_EQ(Get(cache, "key")->value(), "the new one");
+  EXPECT_EQ(held->value(), "old") << "a reader keeps what it found";
+
+  const NearCacheStats stats = cache.Stats();
+  EXPECT_EQ(stats.admitted, 2u);
+  EXPECT_EQ(stats.removed, 1u);
+  EXPECT_EQ(stats.entries, 1u);
+  EXPECT_EQ(stats.bytes, NearCache::Charge(3, *Get(cache, "key")));
+}
+
+TEST(NearCacheTest, KeepsTheOldOneIfTheNewIsNotValidAnyMore) {
+  NearCache cache(kRoomy);
+  Put(cache, "key", MakeEntry("old"));
+  EXPECT_FALSE(cache.Admit("key", NearCache::Hash("key"), MakeEntry("new"), No));
+  EXPECT_EQ(Get(cache, "key")->value(), "old");
+  EXPECT_FALSE(cache.Admit("other", NearCache::Hash("other"), MakeEntry("new"), No));
+  EXPECT_FALSE(Get(cache, "other"));
+  EXPECT_EQ(cache.Stats().admitted, 1u);
+}
+
+TEST(NearCacheTest, AsksOnceWhetherTheEntryIsStillValid) {
+  NearCache cache(kRoomy);
+  int asked = 0;
+  cache.Admit("key", NearCache::Hash("key"), MakeEntry("v"), [&] { return ++asked > 0; });
+  EXPECT_EQ(asked, 1);
+}
+
+TEST(NearCacheTest, EraseSaysWhetherThereWasOne) {
+  NearCache cache(kRoomy);
+  EXPECT_FALSE(Remove(cache, "key"));
+  Put(cache, "key", MakeEntry("value"));
+  EXPECT_TRUE(Remove(cache, "key"));
+  EXPECT_FALSE(Remove(cache, "key"));
+  EXPECT_FALSE(Get(cache, "key"));
+  EXPECT_EQ(cache.Stats().removed, 1u);
+  EXPECT_EQ(cache.Stats().bytes, 0u);
+}
+
+TEST(NearCacheTest, ClearRemovesEverythingAndTheCacheGoesOn) {
+  NearCache cache({.capacity_bytes = 1 << 20, .shards = 4});
+  for (int i = 0; i < 100; ++i) Put(cache, std::to_string(i), MakeEntry("value"));
+  cache.Clear();
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(Get(cache, std::to_string(i)));
+  EXPECT_EQ(cache.Stats().removed, 100u);
+  EXPECT_EQ(cache.Stats().entries, 0u);
+  EXPECT_EQ(cache.Stats().bytes, 0u);
+  EXPECT_TRUE(Put(cache, "1", MakeEntry("again")));
+  EXPECT_EQ(Get(cache, "1")->value(), "again");
+  ExpectAddsUp(cache.Stats());
+}
+
+TEST(NearCacheTest, EntryOutlivesItsCache) {
+  EntryRef entry;
+  {
+    NearCache cache(kRoomy);
+    Put(cache, "key", MakeEntry("value"));
+    entry = Get(cache, "key");
+  }
+  EXPECT_EQ(entry->value(), "value");
+}
+
+TEST(NearCacheTest, TakesAQuarterOfAShardAndNotAByteMore) {
+  const EntryRef largest = MakeEntry(std::string(10'000, 'x'));
+  const size_t charge = NearCache::Charge(3, *largest);
+  NearCache cache({.capacity_bytes = 2 * 4 * charge, .shards = 2});
+  EXPECT_TRUE(Put(cache, "key", largest));
+  // 16 bytes are the step of the allocator.
+  EXPECT_FALSE(Put(cache, "kez", MakeEntry(std::string(10'016, 'x'))));
+  EXPECT_EQ(cache.Stats().oversized, 1u);
+  EXPECT_EQ(cache.Stats().admitted, 1u);
+}
+
+TEST(NearCacheTest, OversizedRemovesTheOlderOneUnlessItIsInvalidItself) {
+  NearCache cache({.capacity_bytes = 1 << 16, .shards = 1});
+  Put(cache, "key", MakeEntry("old"));
+  const EntryRef huge = MakeEntry(std::string(1 << 16, 'x'));
+  EXPECT_FALSE(cache.Admit("key", NearCache::Hash("key"), huge, No));
+  EXPECT_TRUE(Get(cache, "key"));
+  EXPECT_FALSE(Put(cache, "key", huge));
+  EXPECT_FALSE(Get(cache, "key"));
+  ExpectAddsUp(cache.Stats());
+}
+
+TEST(NearCacheTest, HoldsNothingWithoutCapacity) {
+  NearCache cache({.capacity_bytes = 0});
+  EXPECT_FALSE(Put(cache, "key", MakeEntry("value")));
+  EXPECT_FALSE(Get(cache, "key"));
+  EXPECT_FALSE(Remove(cache, "key"));
+  EXPECT_EQ(cache.Stats().oversized, 1u);
+  EXPECT_EQ(cache.Stats().capacity_bytes, 0u);
+}
+
+TEST(NearCacheTest, ChargeCountsKeyValueAndOverhead) {
+  const EntryRef entry = MakeEntry(std::string(100, 'x'));
+  EXPECT_GT(NearCache::Charge(32, *entry), 32 + entry->footprint());
+  EXPECT_EQ(NearCache::Charge(32 + 160, *entry), NearCache::Charge(32, *entry) + 160);
+}
+
+// Every step of a random life: the bound holds, the numbers add up, and what is found is what was put in last.
+TEST(NearCacheTest, BoundHoldsUnderRandomMixedSizes) {
+  for (const int shards : {1, 4}) {
+    std::mt19937_64 random(7);
+    NearCache cache({.capacity_bytes = 200'000, .shards = shards});
+    std::map<std::string, std::string> truth;
+    for (int i = 0; i < 50'000; ++i) {
+      const std::string key(1 + random() % 40, static_cast<char>('a' + random() % 26));
+      const size_t kind = random() % 100;
+      if (kind < 50) {
+        const size_t size = size_t{1} << (random() % 17);
+        std::string value = std::to_string(i) + std::string(random() % size, 'v');
+        const bool taken = Put(cache, key, MakeEntry(value));
+        EXPECT_EQ(taken, NearCache::Charge(key.size(), *MakeEntry(value)) <= 50'000u / shards);
+        if (taken) {
+          ASSERT_EQ(Get(cache, key)->value(), value) << "found right after its admission";
+          truth[key] = std::move(value);
+        } else {
+          ASSERT_FALSE(Get(cache, key));
+        }
+      } else if (kind < 99) {
+        const EntryRef entry = Get(cache, key);
+        if (entry) {
+          ASSERT_EQ(entry->value(), truth[key]);
+        }
+      } else {
+        Remove(cache, key);
+        ASSERT_FALSE(Get(cache, key));
+      }
+      const NearCacheStats stats = cache.Stats();
+      ASSERT_LE(stats.bytes, 200'000u);
+      ASSERT_EQ(stats.admitted, stats.entries + stats.evicted + stats.expired + stats.removed);
+    }
+    EXPECT_GT(cache.Stats().evicted, 1'000u);
+    cache.Clear();
+    EXPECT_EQ(cache.Stats().bytes, 0u);
+  }
+}
+
+}  // namespace
+}  // namespace larder

@@ -1,0 +1,82 @@
+#include "server/redis/redis_options.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace larder {
+namespace {
+
+std::string Refusal(std::string_view url) {
+  absl::StatusOr<RedisOptions> options = ParseRedisUrl(url);
+  EXPECT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument) << url;
+  return std::string(options.status().message());
+}
+
+TEST(ParseRedisUrlTest, TakesWhatItSays) {
+  RedisOptions plain = *ParseRedisUrl("redis://cache.example");
+  EXPECT_EQ(plain.host, "cache.example");
+  EXPECT_EQ(plain.port, 6379);
+  EXPECT_EQ(plain.user, "");
+  EXPECT_EQ(plain.password, "");
+  EXPECT_EQ(plain.database, 0);
+
+  RedisOptions full = *ParseRedisUrl("redis://app:s%3Acret%40@10.0.0.1:7000/12");
+  EXPECT_EQ(full.host, "10.0.0.1");
+  EXPECT_EQ(full.port, 7000);
+  EXPECT_EQ(full.user, "app");
+  EXPECT_EQ(full.password, "s:cret@");
+  EXPECT_EQ(full.database, 12);
+
+  EXPECT_EQ(ParseRedisUrl("redis://:p@ss@host")->password, "p@ss");
+  EXPECT_EQ(ParseRedisUrl("redis://:p:q@host")->password, "p:q");
+  EXPECT_EQ(ParseRedisUrl("redis://host/")->database, 0);
+}
+
+TEST(ParseRedisUrlTest, TakesIpv6InBrackets) {
+  RedisOptions options = *ParseRedisUrl("redis://[::1]:7001/3");
+  EXPECT_EQ(options.host, "::1");
+  EXPECT_EQ(options.port, 7001);
+  EXPECT_EQ(options.database, 3);
+  EXPECT_EQ(RedisAddress(options), "[::1]:7001");
+  EXPECT_EQ(ParseRedisUrl("redis://[fe80::1]")->port, 6379);
+}
+
+TEST(ParseRedisUrlTest, TakesAUnixSocket) {
+  RedisOptions options = *ParseRedisUrl("unix:///run/my%20redis.sock");
+  EXPECT_EQ(options.unix_path, "/run/my redis.sock");
+  EXPECT_EQ(RedisAddress(options), "/run/my redis.sock");
+}
+
+TEST(ParseRedisUrlTest, RefusesTheRestAndSaysWhy) {
+  EXPECT_EQ(Refusal(""), "Redis URL: it must begin with redis:// or unix://");
+  EXPECT_EQ(Refusal("localhost:6379"), "Redis URL: it must begin with redis:// or unix://");
+  for (const char* url : {"rediss://host", "redis+sentinel://a,b/m", "redis+cluster://a,b", "http://host"}) {
+    EXPECT_EQ(Refusal(url), "Redis URL: this release supports the schemes redis:// and unix:// only");
+  }
+  EXPECT_EQ(Refusal("redis://"), "Redis URL: it has no host");
+  EXPECT_EQ(Refusal("redis:///2"), "Redis URL: it has no host");
+  for (const char* url : {"redis://host:", "redis://host:0", "redis://host:65536", "redis://host:12x", "redis://::1"}) {
+    const std::string why = Refusal(url);
+    EXPECT_TRUE(why == "Redis URL: the port must be a number from 1 to 65535" || why == "Redis URL: it has no host")
+        << why;
+  }
+  EXPECT_EQ(Refusal("redis://host/x"), "Redis URL: the database must be a number from 0 to 16383");
+  EXPECT_EQ(Refusal("redis://host/-1"), "Redis URL: the database must be a number from 0 to 16383");
+  EXPECT_EQ(Refusal("redis://host/99999999999"), "Redis URL: the database must be a number from 0 to 16383");
+  EXPECT_EQ(Refusal("redis://[::1"), "Redis URL: an IPv6 address must end with ]");
+  EXPECT_EQ(Refusal("redis://[::1]7000"), "Redis URL: only a port may follow an IPv6 address");
+  EXPECT_EQ(Refusal("redis://host?db=1"), "Redis URL: it must not have a query or a fragment");
+  EXPECT_EQ(Refusal("redis://user@host"), "Redis URL: a user needs a password; one alone is written :password@");
+  EXPECT_EQ(Refusal("unix://relative"), "Redis URL: unix:// must be followed by an absolute path");
+}
+
+TEST(ParseRedisUrlTest, NeverRepeatsASecret) {
+  for (const char* url : {"redis://app:hunter2%zz@host", "redis://app:hunter2@host:bad", "rediss://app:hunter2@host",
+                          "redis://app:hunter2@", "redis://app:hunter2%4@host", "app:hunter2@host"}) {
+    EXPECT_EQ(Refusal(url).find("hunter2"), std::string::npos) << Refusal(url);
+  }
+}
+
+}  // namespace
+}  // namespace larder

@@ -1,0 +1,265 @@
+// What Redis may hold, lose or be, and what the store makes of it.
+#include "server/redis/redis_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "server/redis/scripts.h"
+#include "tests/support/redis_store_fixture.h"
+
+namespace larder {
+namespace {
+
+using testing::HasSubstr;
+
+using RedisStoreTest = RedisStoreFixture;
+
+TEST_F(RedisStoreTest, KeepsThingsWhereTheDocumentationSays) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  EXPECT_EQ(Redis({"TYPE", "larder:default:e:key"}), "string");
+  EXPECT_EQ(Redis({"TYPE", kControlKey}), "zset");
+  EXPECT_EQ(Redis({"TTL", kControlKey}), "-1");
+  EXPECT_THAT(Redis({"PTTL", "larder:default:e:key"}), testing::Not("-1"));
+  EXPECT_EQ(Redis({"GETRANGE", "larder:default:e:key", "0", "4"}), "\x89LDR\x01");
+  EXPECT_FALSE(store_->exclusive());
+}
+
+// COHERENCE E7.
+TEST_F(RedisStoreTest, WhatIsNotOursIsAMissUntilItIsSet) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "whole", "value").ok());
+  const std::string whole = Redis({"GET", "larder:default:e:whole"});
+  std::string newer = whole;
+  newer[4] = 2;
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {"foreign", "text"}, {"empty", ""}, {"truncated", whole.substr(0, whole.size() - 1)},
+      {"headless", whole.substr(0, 20)}, {"newer", newer}};
+  for (const auto& [key, value] : values) Redis({"SET", "larder:default:e:" + key, value, "PX", "60000"});
+  Redis({"RPUSH", "larder:default:e:list", "a"});
+  Redis({"SET", "larder:default:e:eternal", whole});
+  const std::vector<std::string> keys = {"foreign", "empty", "truncated", "headless", "newer", "list", "eternal"};
+
+  absl::StatusOr<ReadResult> result = ReadNow(*store_, {"default", keys, {}, 0});
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (const EntryRef& entry : result->entries) EXPECT_FALSE(entry);
+  EXPECT_EQ(DescribeNow(*store_)->unreadable_entries, 7);
+  EXPECT_EQ(WarningCount(), 1u);
+
+  for (const std::string& key : keys) {
+    EXPECT_FALSE(TouchNow(*store_, {"default", key, kMinute, kMinute, {}, 0})->found) << key;
+    const absl::StatusOr<WriteResult> present = WriteNow(*store_, Request(key, "n", {Condition::Kind::kPresent, 0}));
+    ASSERT_TRUE(present.ok()) << key << present.status();
+    EXPECT_FALSE(present->applied) << key;
+    EXPECT_TRUE(Set(*store_, key, "now ours")->applied) << key;
+    EXPECT_EQ(Value(*store_, key), "now ours") << key;
+  }
+}
+
+TEST_F(RedisStoreTest, AFlushOfTheScriptsCostsNothing) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "1").ok());
+  EXPECT_EQ(Redis({"SCRIPT", "FLUSH"}), "OK");
+  EXPECT_TRUE(Set(*store_, "key", "2")->applied);
+  EXPECT_EQ(Value(*store_, "key"), "2");
+  Redis({"SCRIPT", "FLUSH"});
+  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
+  Redis({"SCRIPT", "FLUSH"});
+  EXPECT_EQ(InvalidateAllNow(*store_, "default", {})->epoch, 2u);
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+}
+
+// COHERENCE C3: with the record its stamps are lost.
+TEST_F(RedisStoreTest, ALostControlRecordIsANewGeneration) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  uint64_t generation = Generation(*store_);
+  Redis({"DEL", kControlKey});
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+  EXPECT_NE(Generation(*store_), generation);
+
+  // Whatever operation finds it missing makes it, and is done.
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  Redis({"DEL", kControlKey});
+  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  Redis({"DEL", kControlKey});
+  absl::StatusOr<WriteResult> written = WriteNow(*store_, Request("key", "new", {Condition::Kind::kAbsent, 0}));
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_TRUE(written->applied);
+  EXPECT_EQ(Value(*store_, "key"), "new");
+
+  generation = Generation(*store_);
+  Redis({"DEL", kControlKey});
+  absl::StatusOr<ControlUpdate> update = InvalidateAllNow(*store_, "default", {generation, 5});
+  ASSERT_TRUE(update.ok()) << update.status();
+  EXPECT_NE(update->generation, generation);
+  EXPECT_EQ(update->since, 0u);
+  EXPECT_EQ(update->all_stamp, 2u);
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+}
+
+TEST_F(RedisStoreTest, AFlushOfEverythingIsANewGeneration) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  const uint64_t generation = Generation(*store_);
+  EXPECT_EQ(Redis({"FLUSHALL"}), "OK");
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+  EXPECT_NE(Generation(*store_), generation);
+  EXPECT_TRUE(Set(*store_, "key", "new")->applied);
+  EXPECT_EQ(Value(*store_, "key"), "new");
+}
+
+TEST_F(RedisStoreTest, ADamagedControlRecordIsAsGoodAsNone) {
+  StartBoth();
+  const uint64_t generation = Generation(*store_);
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  Redis({"SET", kControlKey, "text"});
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+  EXPECT_NE(Generation(*store_), generation);
+  Redis({"ZREM", kControlKey, "epoch"});
+  EXPECT_TRUE(Set(*store_, "key", "new")->applied);
+  Redis({"ZREM", kControlKey, "epoch"});
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+}
+
+TEST_F(RedisStoreTest, ANewerControlRecordIsLeftAlone) {
+  StartBoth();
+  Redis({"DEL", kControlKey});
+  Redis({"ZADD", kControlKey, "+inf", "head:2:something", "1", "epoch"});
+  const absl::Status read = ReadNow(*store_, {"default", {"key"}, {}, 0}).status();
+  EXPECT_EQ(read.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(read.message(), "the control record in Redis is of a format that this release cannot read");
+  const absl::Status write = Set(*store_, "key", "v").status();
+  EXPECT_FALSE(write.ok());
+  EXPECT_THAT(std::string(write.message()), HasSubstr("of format 2, which this release cannot read"));
+  EXPECT_EQ(Redis({"ZSCORE", kControlKey, "head:2:something"}), "inf");
+}
+
+// COHERENCE C3: what a restarted Redis has may be older than what was acknowledged.
+TEST_F(RedisStoreTest, ARestartWithTheSameDataIsANewGeneration) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "old").ok());
+  const uint64_t generation = Generation(*store_);
+  ASSERT_EQ(Redis({"SAVE"}), "OK");
+  server_->Kill();
+  ASSERT_TRUE(Eventually([&] { return store_->state() != StoreInfo::State::kReady; }));
+  ASSERT_TRUE(server_->Restart().ok());
+  ASSERT_TRUE(AwaitReady(*store_));
+  EXPECT_EQ(Redis({"EXISTS", "larder:default:e:key"}), "1");
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+  EXPECT_NE(Generation(*store_), generation);
+  EXPECT_EQ(DescribeNow(*store_)->disconnects, 1);
+}
+
+TEST_F(RedisStoreTest, TwoReplicasAgreeOnOneGeneration) {
+  StartBoth();
+  std::unique_ptr<RedisStore> second = MakeStore(PatientOptions());
+  ASSERT_TRUE(AwaitReady(*second));
+  EXPECT_EQ(Generation(*store_), Generation(*second));
+  ASSERT_EQ(Redis({"SAVE"}), "OK");
+  server_->Kill();
+  ASSERT_TRUE(Eventually([&] {
+    return store_->state() != StoreInfo::State::kReady && second->state() != StoreInfo::State::kReady;
+  }));
+  ASSERT_TRUE(server_->Restart().ok());
+  ASSERT_TRUE(AwaitReady(*store_));
+  ASSERT_TRUE(AwaitReady(*second));
+  EXPECT_EQ(Generation(*store_), Generation(*second));
+  ASSERT_TRUE(Set(*store_, "key", "shared").ok());
+  EXPECT_EQ(Value(*second, "key"), "shared");
+  ASSERT_TRUE(InvalidateAllNow(*second, "default", {}).ok());
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+}
+
+// COHERENCE C6.
+TEST_F(RedisStoreTest, WithoutMemoryWritesFailButInvalidationsDoNot) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory-policy", "noeviction"}), "OK");
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const absl::Status write = Set(*store_, "key", "more").status();
+  EXPECT_EQ(write.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(write.message(), "Redis is out of memory");
+  EXPECT_EQ(Value(*store_, "key"), "value");
+  absl::StatusOr<ControlUpdate> update = InvalidateAllNow(*store_, "default", {});
+  ASSERT_TRUE(update.ok()) << update.status();
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+  EXPECT_TRUE(RaiseBarrierNow(*store_, "default").ok());
+  EXPECT_EQ(DescribeNow(*store_)->max_memory_bytes, 1);
+  EXPECT_EQ(DescribeNow(*store_)->eviction_policy, "noeviction");
+  // As before Redis 7, where scripts have no flags.
+  Redis({"DEL", kControlKey});
+  EXPECT_THAT(Redis({"EVAL", ScriptBody(Script::kEnsure, false), "1", kControlKey, "00000000000000ab", "id"}),
+              HasSubstr("head:1:00000000000000ab:id"));
+  EXPECT_THAT(Redis({"EVAL", ScriptBody(Script::kInvalidateAll, false), "1", kControlKey, "00000000000000ab", "0"}),
+              HasSubstr("all\n2"));
+}
+
+TEST_F(RedisStoreTest, SpeaksTheOldProtocolWhereHelloIsUnknown) {
+  RedisServer::Options options;
+  options.password = "hunter2";
+  options.extra_args = {"--rename-command", "HELLO", ""};
+  StartServer(options);
+  RedisOptions store_options = PatientOptions();
+  store_options.password = "hunter2";
+  StartStore(store_options);
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  EXPECT_EQ(Value(*store_, "key"), "value");
+  absl::StatusOr<ControlUpdate> update = InvalidateAllNow(*store_, "default", {});
+  EXPECT_EQ(update->all_stamp, 2u);
+  EXPECT_EQ(ReadControlNow(*store_, "default", {})->all_stamp, 2u);
+  EXPECT_EQ(Value(*store_, "key"), "(none)");
+}
+
+TEST_F(RedisStoreTest, WorksOverAUnixSocketAndInAnotherDatabase) {
+  RedisServer::Options options;
+  options.unix_socket = true;
+  StartServer(options);
+  RedisOptions store_options = PatientOptions();
+  store_options.unix_path = server_->unix_path();
+  store_options.port = 1;
+  store_options.database = 2;
+  store_options.prefix = "app";
+  StartStore(store_options);
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  EXPECT_EQ(Value(*store_, "key"), "value");
+  EXPECT_EQ(Redis({"DBSIZE"}), "0");
+  EXPECT_THAT(Redis({"INFO", "keyspace"}), HasSubstr("db2:keys=3"));
+}
+
+TEST_F(RedisStoreTest, DescribesRedis) {
+  StartBoth();
+  absl::StatusOr<StoreInfo> info = DescribeNow(*store_);
+  ASSERT_TRUE(info.ok());
+  EXPECT_EQ(info->kind, "redis");
+  EXPECT_EQ(info->state, StoreInfo::State::kReady);
+  EXPECT_GT(info->round_trip_micros, 0);
+  EXPECT_EQ(info->keys, 2);  // the control records
+  EXPECT_EQ(info->eviction_policy, "noeviction");
+  EXPECT_NE(info->redis_version, "");
+  EXPECT_EQ(info->disconnects, 0);
+}
+
+TEST_F(RedisStoreTest, RefusesANamespaceThatItWasNotToldOf) {
+  StartBoth();
+  const absl::Status status = ReadNow(*store_, {"unknown", {"key"}, {}, 0}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(status.message(), "the store was not told of namespace \"unknown\"");
+}
+
+TEST_F(RedisStoreTest, CompressesWhereThatPays) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "small", std::string(4'095, 'x')).ok());
+  ASSERT_TRUE(Set(*store_, "large", std::string(100'000, 'x')).ok());
+  EXPECT_EQ(Redis({"STRLEN", "larder:default:e:small"}), std::to_string(56 + 4'095));
+  EXPECT_LT(std::stoi(Redis({"STRLEN", "larder:default:e:large"})), 1'000);
+  EXPECT_EQ(Value(*store_, "large"), std::string(100'000, 'x'));
+}
+
+}  // namespace
+}  // namespace larder

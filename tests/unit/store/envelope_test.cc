@@ -1,0 +1,180 @@
+#include "server/store/envelope.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "core/clock.h"
+
+namespace larder {
+namespace {
+
+constexpr int64_t kSent = 1'000 * kNanosPerSecond;
+constexpr size_t kLimit = size_t{1} << 20;
+
+class EnvelopeTest : public testing::Test {
+ protected:
+  static EntryRef MakeEntry(std::string_view value, std::string_view content_type = "text/plain") {
+    EntryMeta meta;
+    meta.version = 0x8877'6655'4433'2211;
+    meta.generation = 0xffee'ddcc'bbaa'9988;
+    meta.epoch = 42;
+    return Entry::Create(meta, content_type, value);
+  }
+
+  std::string Encode(const Entry& entry, size_t compress_from = 0) {
+    const Envelope envelope = MakeEnvelope(entry, 60'000, 1'500, compress_from, codec_);
+    return envelope.header + std::string(envelope.body());
+  }
+
+  // From a buffer of exactly that size on the heap, so that AddressSanitizer sees a read past its end.
+  std::variant<EntryRef, EnvelopeFault> Decode(std::string_view bytes, int64_t pttl_ms = 60'000, size_t limit = kLimit) {
+    std::unique_ptr<char[]> exact(new char[bytes.size()]);
+    std::memcpy(exact.get(), bytes.data(), bytes.size());
+    return DecodeEnvelope({exact.get(), bytes.size()}, {pttl_ms, kSent, limit}, codec_);
+  }
+  EntryRef DecodeEntry(std::string_view bytes, int64_t pttl_ms = 60'000) {
+    std::variant<EntryRef, EnvelopeFault> decoded = Decode(bytes, pttl_ms);
+    EXPECT_TRUE(std::holds_alternative<EntryRef>(decoded));
+    return std::holds_alternative<EntryRef>(decoded) ? std::get<EntryRef>(decoded) : nullptr;
+  }
+  EnvelopeFault DecodeFault(std::string_view bytes, size_t limit = kLimit) {
+    std::variant<EntryRef, EnvelopeFault> decoded = Decode(bytes, 60'000, limit);
+    EXPECT_TRUE(std::holds_alternative<EnvelopeFault>(decoded));
+    return std::holds_alternative<EnvelopeFault>(decoded) ? std::get<EnvelopeFault>(decoded) : EnvelopeFault{99};
+  }
+
+  ZstdCodec codec_;
+};
+
+TEST_F(EnvelopeTest, IsWhatTheDocumentationSays) {
+  const std::string expected =
+      std::string("\x89LDR\x01\x00\x00\x0a", 8) + "\xff\xee\xdd\xcc\xbb\xaa\x99\x88" +
+      std::string("\0\0\0\0\0\0\0\x2a", 8) + "\x88\x77\x66\x55\x44\x33\x22\x11" +
+      std::string("\0\0\0\0\0\0\xea\x60", 8) + std::string("\0\0\0\0\0\0\x05\xdc", 8) +
+      std::string("\0\0\0\5\0\0\0\5", 8) + "text/plain" + "hello";
+  EXPECT_EQ(Encode(*MakeEntry("hello")), expected);
+}
+
+TEST_F(EnvelopeTest, GivesBackWhatWentIn) {
+  for (const std::string& value : {std::string(), std::string("v"), std::string(4'096, '\0'), std::string(100'000, 'x')}) {
+    for (size_t compress_from : {size_t{0}, size_t{1}}) {
+      EntryRef entry = DecodeEntry(Encode(*MakeEntry(value), compress_from));
+      ASSERT_TRUE(entry);
+      EXPECT_EQ(entry->value(), value);
+      EXPECT_EQ(entry->content_type(), "text/plain");
+      EXPECT_EQ(entry->meta().version, 0x8877'6655'4433'2211u);
+      EXPECT_EQ(entry->meta().generation, 0xffee'ddcc'bbaa'9988u);
+      EXPECT_EQ(entry->meta().epoch, 42u);
+    }
+  }
+}
+
+TEST_F(EnvelopeTest, TakesTimesFromWhatIsLeftOfTheLife) {
+  // 1.5 s old when it was given 60 s, of which 20 s are left: 41.5 s old.
+  EntryRef entry = DecodeEntry(Encode(*MakeEntry("v")), 20'000);
+  EXPECT_EQ(entry->meta().expires_nanos, kSent + 20 * kNanosPerSecond);
+  EXPECT_EQ(entry->meta().created_nanos, kSent - 41'500 * kNanosPerMilli);
+  EXPECT_EQ(entry->meta().read_nanos, kSent);
+  // Someone gave it more time than we did: it is no younger for that.
+  EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), 100'000)->meta().created_nanos, kSent - 1'500 * kNanosPerMilli);
+  EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), -5)->meta().expires_nanos, kSent);
+  EXPECT_GT(DecodeEntry(Encode(*MakeEntry("v")), INT64_MAX)->meta().expires_nanos, kSent);
+}
+
+TEST_F(EnvelopeTest, CompressesOnlyWhereThatPays) {
+  const std::string even(10'000, 'x');
+  std::string noise(10'000, '\0');
+  std::mt19937 random(1);
+  for (char& c : noise) c = static_cast<char>(random());
+  EXPECT_LT(Encode(*MakeEntry(even), 10'000).size(), 200u);
+  EXPECT_EQ(Encode(*MakeEntry(even), 10'001).size(), kEnvelopeHeaderBytes + 10 + 10'000);
+  EXPECT_EQ(Encode(*MakeEntry(noise), 1).size(), kEnvelopeHeaderBytes + 10 + 10'000);
+}
+
+TEST_F(EnvelopeTest, RefusesEveryTruncationAndEveryExcess) {
+  for (size_t compress_from : {size_t{0}, size_t{1}}) {
+    const std::string whole = Encode(*MakeEntry(std::string(300, 'x')), compress_from);
+    for (size_t size = 0; size < whole.size(); ++size) {
+      const EnvelopeFault fault = DecodeFault(whole.substr(0, size));
+      EXPECT_EQ(fault, size == 0 ? EnvelopeFault::kForeign : EnvelopeFault::kTruncated) << size;
+    }
+    EXPECT_EQ(DecodeFault(whole + '\0'), EnvelopeFault::kTruncated);
+  }
+}
+
+TEST_F(EnvelopeTest, SurvivesEveryBitFlip) {
+  const std::string value(300, 'x');
+  for (size_t compress_from : {size_t{0}, size_t{1}}) {
+    const std::string whole = Encode(*MakeEntry(value), compress_from);
+    for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
+      std::string flipped = whole;
+      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+      std::variant<EntryRef, EnvelopeFault> decoded = Decode(flipped);
+      const bool in_frame = compress_from != 0 && bit / 8 >= kEnvelopeHeaderBytes + 10;
+      // A frame has a checksum: no wrong value comes out of it.
+      if (in_frame && std::holds_alternative<EntryRef>(decoded)) {
+        EXPECT_EQ(std::get<EntryRef>(decoded)->value(), value) << "bit " << bit;
+      }
+    }
+  }
+}
+
+TEST_F(EnvelopeTest, SurvivesRandomBytes) {
+  std::mt19937 random(7);
+  const std::string whole = Encode(*MakeEntry(std::string(300, 'x')), 1);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bytes(random() % 200, '\0');
+    for (char& c : bytes) c = static_cast<char>(random());
+    // Half of them with a beginning that gets them past the first checks.
+    if (round % 2 == 0) bytes = whole.substr(0, random() % (kEnvelopeHeaderBytes + 1)) + bytes;
+    Decode(bytes);
+  }
+}
+
+TEST_F(EnvelopeTest, TellsForeignFromNewerFromCorrupt) {
+  const std::string whole = Encode(*MakeEntry("hello"));
+  EXPECT_EQ(DecodeFault("some text of someone else"), EnvelopeFault::kForeign);
+  EXPECT_EQ(DecodeFault(std::string(100, '\0')), EnvelopeFault::kForeign);
+  std::string newer = whole;
+  newer[4] = 2;
+  EXPECT_EQ(DecodeFault(newer), EnvelopeFault::kNewerFormat);
+  EXPECT_EQ(DecodeFault(newer.substr(0, 5)), EnvelopeFault::kNewerFormat);
+  std::string flag = whole;
+  flag[5] = 2;
+  EXPECT_EQ(DecodeFault(flag), EnvelopeFault::kNewerFormat);
+  std::string sizes = whole;
+  sizes[51] = 4;
+  EXPECT_EQ(DecodeFault(sizes), EnvelopeFault::kCorrupt);
+  std::string time = whole;
+  time[32] = 1;
+  EXPECT_EQ(DecodeFault(time), EnvelopeFault::kCorrupt);
+  std::string not_zstd = whole;
+  not_zstd[5] = 1;
+  EXPECT_EQ(DecodeFault(not_zstd), EnvelopeFault::kCorrupt);
+  std::string no_version = whole;
+  no_version.replace(kEnvelopeVersionOffset, 8, std::string(8, '\0'));
+  EXPECT_EQ(DecodeFault(no_version), EnvelopeFault::kCorrupt);
+}
+
+TEST_F(EnvelopeTest, AllocatesNothingAboveTheLimit) {
+  const std::string value(1'000, 'x');
+  for (size_t compress_from : {size_t{0}, size_t{1}}) {
+    const std::string whole = Encode(*MakeEntry(value), compress_from);
+    EXPECT_EQ(DecodeFault(whole, 999), EnvelopeFault::kTooLarge);
+    EXPECT_TRUE(std::holds_alternative<EntryRef>(Decode(whole, 60'000, 1'000)));
+  }
+  // A header that lies about the size of a frame.
+  std::string lie = Encode(*MakeEntry(value), 1);
+  lie[48] = '\xff';
+  EXPECT_EQ(DecodeFault(lie), EnvelopeFault::kTooLarge);
+  lie = Encode(*MakeEntry(value), 1);
+  lie[50] = '\x10';
+  EXPECT_EQ(DecodeFault(lie), EnvelopeFault::kCorrupt);
+}
+
+}  // namespace
+}  // namespace larder
