@@ -19,6 +19,7 @@
 #include "server/rpc/health_service.h"
 #include "server/rpc/rpc_server.h"
 #include "server/store/embedded_store.h"
+#include "server/store/measured_store.h"
 
 namespace larder {
 
@@ -115,7 +116,7 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   parts->logger = logger;
   absl::StatusOr<std::unique_ptr<Store>> store = MakeStore(settings, clock, logger);
   if (!store.ok()) return store.status();
-  parts->store = *std::move(store);
+  parts->store = std::make_unique<MeasuredStore>(*std::move(store), clock, &parts->registry);
   parts->engine = std::make_unique<CacheEngine>(
       CacheEngine::Options{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
                            .namespaces = settings.namespaces,
@@ -144,16 +145,7 @@ absl::Status Application::Listen() {
   parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent.",
                           {{"mode", parts.store->exclusive() ? "exclusive" : "age"}}, [] { return 1.0; });
 
-  absl::StatusOr<std::unique_ptr<RpcServer>> rpc =
-      RpcServer::Start({.listen = grpc.listen,
-                        .threads = grpc.threads,
-                        .max_request_bytes = grpc.max_request_bytes,
-                        .max_concurrent_streams = grpc.max_concurrent_streams,
-                        .max_connection_age_ms = grpc.max_connection_age_ms},
-                       {parts.cache_service.get(), parts.health_service.get()}, parts.clock);
-  if (!rpc.ok()) return rpc.status();
-  parts.rpc = *std::move(rpc);
-
+  // Before the gRPC server: once that listens, calls come.
   int http_port = 0;
   if (!parts.settings.operations.listen.empty()) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Start(
@@ -171,6 +163,16 @@ absl::Status Application::Listen() {
     parts.http = *std::move(http);
     http_port = parts.http->port();
   }
+
+  absl::StatusOr<std::unique_ptr<RpcServer>> rpc =
+      RpcServer::Start({.listen = grpc.listen,
+                        .threads = grpc.threads,
+                        .max_request_bytes = grpc.max_request_bytes,
+                        .max_concurrent_streams = grpc.max_concurrent_streams,
+                        .max_connection_age_ms = grpc.max_connection_age_ms},
+                       {parts.cache_service.get(), parts.health_service.get()}, parts.clock);
+  if (!rpc.ok()) return rpc.status();
+  parts.rpc = *std::move(rpc);
   parts.ready = true;
   parts.health_service->SetServing(true);
   parts.logger->Info("serving", {{"version", kVersion},
@@ -203,7 +205,8 @@ void Application::Stop() {
   if (parts.stopped) return;
   parts.stopped = true;
   parts.ready = false;
-  if (parts.rpc != nullptr) {
+  const bool served = parts.rpc != nullptr;
+  if (served) {
     parts.logger->Info("draining", {{"timeout_ms", parts.settings.grpc.drain_timeout_ms}});
     parts.health_service->SetServing(false);
     parts.health_service->EndWatches();
@@ -212,7 +215,7 @@ void Application::Stop() {
   // Only now: calls under way needed it.
   parts.store->Shutdown();
   parts.http.reset();
-  parts.logger->Info("stopped");
+  if (served) parts.logger->Info("stopped");
 }
 
 Application::~Application() { Stop(); }

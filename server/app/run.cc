@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "core/clock.h"
@@ -76,7 +77,7 @@ class FileWatch {
   using Identity = std::tuple<dev_t, ino_t, time_t, long, off_t>;  // NOLINT: as stat has them
 
   Identity Look() const {
-    struct stat found {};
+    struct stat found = {};
     if (path_.empty() || stat(path_.c_str(), &found) != 0) return {};
     return {found.st_dev, found.st_ino, found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_size};
   }
@@ -104,8 +105,8 @@ void Reload(const CommandLine& line, Logger* logger, Application* application) {
 }
 
 // Until SIGTERM or SIGINT, which must be blocked in every thread, as SIGHUP must.
-void ServeUntilTold(const sigset_t& signals, const CommandLine& line, Logger* logger, Application* application) {
-  FileWatch file(ConfigFile(line));
+void ServeUntilTold(const sigset_t& signals, const CommandLine& line, FileWatch file, Logger* logger,
+                    Application* application) {
   for (;;) {
     const timespec wait{.tv_sec = kLookAtFileEverySeconds, .tv_nsec = 0};
     const int signal = sigtimedwait(&signals, nullptr, &wait);
@@ -113,7 +114,9 @@ void ServeUntilTold(const sigset_t& signals, const CommandLine& line, Logger* lo
       logger->Info("told to stop", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
       return;
     }
-    if (signal == SIGHUP || file.Changed()) Reload(line, logger, application);
+    // Looked at after SIGHUP too, so that one change is not applied twice.
+    const bool changed = file.Changed();
+    if (signal == SIGHUP || changed) Reload(line, logger, application);
   }
 }
 
@@ -122,6 +125,8 @@ void ServeUntilTold(const sigset_t& signals, const CommandLine& line, Logger* lo
 int RunServer(int argc, char** argv) {
   CommandLine line;
   if (const std::optional<int> code = ParseCommandLine(argc, argv, &line)) return *code;
+  // From before the file is read: what changes while the server starts is not missed.
+  FileWatch file(ConfigFile(line));
   const absl::StatusOr<LoadedConfig> loaded = Load(line);
   if (!loaded.ok()) {
     PrintProblems(loaded.status());
@@ -145,7 +150,7 @@ int RunServer(int argc, char** argv) {
     PrintProblems(application.status());
     return kCannotStart;
   }
-  ServeUntilTold(signals, line, &logger, application->get());
+  ServeUntilTold(signals, line, std::move(file), &logger, application->get());
   (*application)->Stop();
   return kOk;
 }

@@ -17,7 +17,7 @@ using config::v1::ServerConfig;
 constexpr int64_t kDay = 24 * 3600 * 1'000LL;
 constexpr int64_t kMaxTtl = 3650 * kDay;
 constexpr int64_t kMaxNearAge = 3600 * 1'000LL;
-constexpr int64_t kMaxValueBytes = int64_t{1} << 30;
+constexpr int64_t kMaxValueBytes = int64_t{64} << 20;  // as much as is read back from Redis
 // What a message needs beside the value: the key, the content type, the framing.
 constexpr int64_t kMessageOverhead = int64_t{64} << 10;
 constexpr size_t kMaxNamespaces = 1'000;

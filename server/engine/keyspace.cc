@@ -61,7 +61,8 @@ KeyspaceMetrics::KeyspaceMetrics(Registry& registry, const std::string& name)
 Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry)
     : name_(policy.name), near_({.capacity_bytes = near_bytes}), metrics_(registry, policy.name), policy_(nullptr) {
   ReplacePolicy(std::move(policy));
-  const auto evictions = [&](const char* reason, uint64_t NearCacheStats::*field) {
+  using Field = uint64_t NearCacheStats::*;
+  const auto evictions = [&](const char* reason, Field field) {
     registry.AddCounterCallback(kEvictions, kEvictionsHelp, {{"namespace", name_}, {"reason", reason}},
                                 [this, field] { return static_cast<double>(near_.Stats().*field); });
   };

@@ -60,14 +60,14 @@ void WarmJob::Write(const CallContext& call, const SetCommand& command, int64_t 
                                 index](absl::StatusOr<SetAnswer> answer) { self->End(index, key, bytes, answer); });
 }
 
-void WarmJob::Refuse(std::string_view key, absl::Status status) {
+void WarmJob::Refuse(std::string_view key, const absl::Status& status) {
   int64_t index;
   {
     MutexLock lock(&mutex_);
     index = submitted_++;
     ++in_flight_;
   }
-  End(index, key, 0, std::move(status));
+  End(index, key, 0, status);
 }
 
 void WarmJob::End(int64_t index, std::string_view key, int64_t bytes, const absl::StatusOr<SetAnswer>& answer) {

@@ -49,7 +49,7 @@ class WarmJob : public std::enable_shared_from_this<WarmJob> {
   // Starts to write the entry.
   void Submit(const CallContext& call, const SetCommand& command);
   // Counts an entry that could not even be read.
-  void Refuse(std::string_view key, absl::Status status);
+  void Refuse(std::string_view key, const absl::Status& status);
 
   // No entry is being written.
   bool Idle() const;

@@ -21,15 +21,15 @@ inline constexpr size_t kMaxBatchKeys = 1000;
 
 struct NamespacePolicy {
   std::string name;
-  bool enabled = true;                           // false: every Get is a miss, nothing is stored
-  int64_t default_ttl_ms = 300'000;              // where a Set names neither TTL nor class
-  int64_t max_ttl_ms = 7 * 24 * 3600 * 1000LL;   // cap on any TTL and on an entry's whole life
-  double ttl_jitter = 0.0;                       // up to this share is taken off each TTL, at random; [0, 0.5]
-  size_t max_key_bytes = kMaxKeyBytes;           // 1 .. 512
+  bool enabled = true;                          // false: every Get is a miss, nothing is stored
+  int64_t default_ttl_ms = 300'000;             // where a Set names neither TTL nor class
+  int64_t max_ttl_ms = 7 * 24 * 3600 * 1000LL;  // cap on any TTL and on an entry's whole life
+  double ttl_jitter = 0.0;                      // up to this share is taken off each TTL, at random; [0, 0.5]
+  size_t max_key_bytes = kMaxKeyBytes;          // 1 .. 512
   size_t max_value_bytes = size_t{1} << 20;
-  size_t max_batch_keys = kMaxBatchKeys;         // 1 .. 1000
-  double near_share = 0.0;                       // share of the near tier; 0: an equal part of what others leave
-  int64_t near_max_age_ms = 1'000;               // how long a near entry is served without asking a shared store; 0: never
+  size_t max_batch_keys = kMaxBatchKeys;  // 1 .. 1000
+  double near_share = 0.0;                // share of the near tier, resolved: all together are at most 1
+  int64_t near_max_age_ms = 1'000;        // how long a near entry is served without asking a shared store; 0: never
   std::map<std::string, int64_t, std::less<>> ttl_classes;  // in milliseconds
 };
 

@@ -141,7 +141,7 @@ class RedisConnection final : private RedisSession::Listener {
   std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;  // some may have ended since
   RedisLoop::TimerId expiry_timer_{};
 
-  size_t unanswered_ = 0;      // commands sent on this session without a reply
+  size_t unanswered_ = 0;       // commands sent on this session without a reply
   int64_t progress_nanos_ = 0;  // since when the oldest of them has waited without a byte from Redis
 };
 

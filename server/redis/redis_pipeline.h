@@ -43,7 +43,7 @@ class RedisPipeline {
 
  private:
   std::string text_;
-  std::vector<size_t> begins_;                         // where each command begins in text_
+  std::vector<size_t> begins_;                          // where each command begins in text_
   std::vector<std::pair<size_t, Script>> hash_places_;  // where a hash stands in text_
 };
 

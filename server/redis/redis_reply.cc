@@ -16,8 +16,8 @@ namespace {
 // Errors carry parts of commands in some releases of Redis; they are cut and made printable.
 constexpr size_t kMaxErrorBytes = 160;
 
-constexpr std::array<std::string_view, 9> kRefusals = {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF",
-                                                       "NOREPLICAS", "BUSY", "TRYAGAIN", "NOSCRIPT"};
+constexpr std::array<std::string_view, 9> kRefusals = {"LOADING",    "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF",
+                                                       "NOREPLICAS", "BUSY",     "TRYAGAIN",   "NOSCRIPT"};
 constexpr std::array<std::string_view, 3> kConfigurationErrors = {"NOAUTH", "WRONGPASS", "NOPERM"};
 
 template <size_t N>

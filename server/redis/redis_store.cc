@@ -108,19 +108,19 @@ void RedisStore::FinishRead(ReadCall call, absl::StatusOr<RedisAnswer> answer) {
 
 void RedisStore::CompleteRead(ReadCall call, ReadResult result, RedisPipeline commands) {
   const OperationDeadline deadline = call.deadline;
-  connection_.Submit({std::move(commands), deadline,
-                      [this, call = std::move(call), result = std::move(result)](
-                          absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(call.done)(answer.status());
-                        const RedisReplyView control(answer->replies.back());
-                        absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, ++sequence_);
-                        if (!update.ok()) {
-                          NoteError(control);
-                          return std::move(call.done)(update.status());
-                        }
-                        result.control = *update;
-                        std::move(call.done)(std::move(result));
-                      }});
+  connection_.Submit(
+      {std::move(commands), deadline,
+       [this, call = std::move(call), result = std::move(result)](absl::StatusOr<RedisAnswer> answer) mutable {
+         if (!answer.ok()) return std::move(call.done)(answer.status());
+         const RedisReplyView control(answer->replies.back());
+         absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, ++sequence_);
+         if (!update.ok()) {
+           NoteError(control);
+           return std::move(call.done)(update.status());
+         }
+         result.control = *update;
+         std::move(call.done)(std::move(result));
+       }});
 }
 
 EntryRef RedisStore::Decode(const NamespaceKeys& name_space, RedisReplyView value, RedisReplyView pttl,
@@ -164,10 +164,10 @@ RedisPipeline RedisStore::EnsureCommands(const NamespaceKeys& name_space) const 
 
 void RedisStore::RunScript(ScriptCall call, RedisPipeline commands) {
   const OperationDeadline deadline = call.deadline;
-  connection_.Submit({std::move(commands), deadline,
-                      [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        FinishScript(std::move(call), std::move(answer));
-                      }});
+  connection_.Submit(
+      {std::move(commands), deadline, [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
+         FinishScript(std::move(call), std::move(answer));
+       }});
 }
 
 void RedisStore::FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answer) {
@@ -218,13 +218,13 @@ void RedisStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
 void RedisStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
   if (!name_space.ok()) return std::move(done)(name_space.status());
-  RunScript(ScriptCall{*name_space, Script::kTouch, connection_.DeadlineFor(request.deadline_nanos),
-                       [this, known = request.known,
-                        done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-                         if (!reply.ok()) return std::move(done)(reply.status());
-                         std::move(done)(ParseTouch(RedisReplyView(*reply), known, ++sequence_));
-                       }},
-            TouchCommands(**name_space, request));
+  RunScript(
+      ScriptCall{*name_space, Script::kTouch, connection_.DeadlineFor(request.deadline_nanos),
+                 [this, known = request.known, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                   if (!reply.ok()) return std::move(done)(reply.status());
+                   std::move(done)(ParseTouch(RedisReplyView(*reply), known, ++sequence_));
+                 }},
+      TouchCommands(**name_space, request));
 }
 
 void RedisStore::RunControlScript(ScriptCall call, RedisPipeline commands, ClockPosition known,
@@ -313,18 +313,18 @@ void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done)
   // Alone, so that what is measured is the way there and back, not the work of INFO.
   RedisPipeline ping;
   ping.Add({"PING"});
-  connection_.Submit({std::move(ping), deadline,
-                      [this, deadline, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        StoreInfo now = Summary();
-                        if (!answer.ok()) {
-                          now.detail = std::string(answer.status().message());
-                          return std::move(done)(std::move(now));
-                        }
-                        now.round_trip_micros = static_cast<double>(clock_->NowNanos() - answer->sent_nanos) /
-                                                static_cast<double>(kNanosPerMicro);
-                        now.redis_version = connection_.facts().version;
-                        FinishDescribe(std::move(now), deadline, std::move(done));
-                      }});
+  connection_.Submit(
+      {std::move(ping), deadline, [this, deadline, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+         StoreInfo now = Summary();
+         if (!answer.ok()) {
+           now.detail = std::string(answer.status().message());
+           return std::move(done)(std::move(now));
+         }
+         now.round_trip_micros =
+             static_cast<double>(clock_->NowNanos() - answer->sent_nanos) / static_cast<double>(kNanosPerMicro);
+         now.redis_version = connection_.facts().version;
+         FinishDescribe(std::move(now), deadline, std::move(done));
+       }});
 }
 
 void RedisStore::FinishDescribe(StoreInfo info, OperationDeadline deadline, StoreCallback<StoreInfo> done) {

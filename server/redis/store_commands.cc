@@ -65,7 +65,7 @@ RedisPipeline ReadCommands(const NamespaceKeys& name_space, const std::vector<st
 }
 
 RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest& request, const Envelope& envelope,
-                           int64_t ttl_ms) {
+                            int64_t ttl_ms) {
   const std::string_view header = envelope.header;
   RedisPipeline pipeline;
   pipeline.BeginScript(Script::kWrite, 2, 9).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);

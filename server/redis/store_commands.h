@@ -31,7 +31,7 @@ uint64_t AskedFrom(ClockPosition known);
 RedisPipeline ReadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known);
 
 RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest& request, const Envelope& envelope,
-                           int64_t ttl_ms);
+                            int64_t ttl_ms);
 absl::StatusOr<WriteResult> ParseWrite(RedisReplyView reply, ClockPosition known, uint64_t sequence);
 
 RedisPipeline TouchCommands(const NamespaceKeys& name_space, const TouchRequest& request);

@@ -91,7 +91,9 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
  private:
   // An operation under way. Its reference also says that it is under way.
   struct Tag final : CallTag {
-    Tag(StreamCall* owner, void (StreamCall::*event)(bool)) : call(owner), handle(event) {}
+    using Event = void (StreamCall::*)(bool);
+
+    Tag(StreamCall* owner, Event event) : call(owner), handle(event) {}
 
     void Proceed(bool ok) override {
       std::shared_ptr<StreamCall> held;
@@ -103,7 +105,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
     }
 
     StreamCall* const call;
-    void (StreamCall::*const handle)(bool);
+    const Event handle;
     std::shared_ptr<StreamCall> hold;  // guarded by call->mutex_ once the call has arrived
   };
 

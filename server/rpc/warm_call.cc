@@ -31,7 +31,7 @@ void WarmCall::OnMessage(const grpc::ByteBuffer* message) {
   } else {
     v1::WarmRequest request;
     if (absl::Status status = Parse(*message, &request); !status.ok()) {
-      job_->Refuse("", std::move(status));
+      job_->Refuse("", status);
     } else {
       job_->Submit(call_context(), ToCommand(request));
     }

@@ -186,13 +186,9 @@ void EmbeddedStore::Write(WriteRequest request, StoreCallback<WriteResult> done)
   std::move(done)(DoWrite(std::move(request)));
 }
 
-void EmbeddedStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
-  std::move(done)(DoTouch(request));
-}
+void EmbeddedStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) { std::move(done)(DoTouch(request)); }
 
-void EmbeddedStore::Erase(EraseRequest request, StoreCallback<EraseResult> done) {
-  std::move(done)(DoErase(request));
-}
+void EmbeddedStore::Erase(EraseRequest request, StoreCallback<EraseResult> done) { std::move(done)(DoErase(request)); }
 
 void EmbeddedStore::InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                                   StoreCallback<ControlUpdate> done) {

@@ -15,8 +15,8 @@
 namespace larder {
 
 // Where the fields stand. Scripts that run inside Redis rely on these; they never change between formats.
-inline constexpr size_t kEnvelopePositionOffset = 8;   // generation and epoch: the store puts them in
-inline constexpr size_t kEnvelopeVersionOffset = 24;   // the first byte after them
+inline constexpr size_t kEnvelopePositionOffset = 8;  // generation and epoch: the store puts them in
+inline constexpr size_t kEnvelopeVersionOffset = 24;  // the first byte after them
 inline constexpr size_t kEnvelopeHeaderBytes = 56;
 
 // An entry ready to be stored: header, then content type, then body. Kept apart so that a large value is copied once
@@ -30,8 +30,7 @@ struct Envelope {
 
 // `ttl_ms` is the time to live from now, `age_ms` the entry's age now. The value is compressed if it has at least
 // `compress_from_bytes` (0: never) and that saves an eighth or more.
-Envelope MakeEnvelope(const Entry& entry, int64_t ttl_ms, int64_t age_ms, size_t compress_from_bytes,
-                      ZstdCodec& codec);
+Envelope MakeEnvelope(const Entry& entry, int64_t ttl_ms, int64_t age_ms, size_t compress_from_bytes, ZstdCodec& codec);
 
 enum class EnvelopeFault {
   kForeign,      // not written by Larder

@@ -315,17 +315,18 @@ def test_stats_count_what_was_done(start, store):
     stats = client.stats("counted")
     (counted,) = stats.namespaces
     assert counted.name == "counted"
-    assert (counted.near_hits, counted.store_hits, counted.misses) == (5, 1, 2)
+    # A write that was refused for its condition has emptied the near tier of its key, so the first Get asks the store.
+    assert (counted.near_hits, counted.store_hits, counted.misses) == (4, 2, 2)
     assert counted.hit_ratio == pytest.approx(6 / 8)
     assert (counted.sets, counted.sets_aborted, counted.set_errors, counted.get_errors) == (2, 1, 0, 0)
     assert (counted.touches, counted.invalidated_keys, counted.invalidated_all) == (1, 2, 1)
     assert counted.refused == 1
     assert counted.near_entries == 0
     assert 0 < counted.near_capacity_bytes
-    assert counted.near_hit_latency.count >= 3
+    assert counted.near_hit_latency.count >= 2
     assert counted.set_latency.count == 2
     assert 0 < counted.set_latency.p50_us <= counted.set_latency.p999_us
-    assert stats.total.near_hits == 5 and stats.total.name == ""
+    assert stats.total.near_hits == 4 and stats.total.name == ""
     assert [space.name for space in client.stats().namespaces] == ["counted", "default", "other"]
     assert stats.server_version and stats.uptime_ms >= 0
     with refused('namespace: "nowhere" is not configured'):

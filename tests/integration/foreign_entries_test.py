@@ -9,6 +9,7 @@ from larder.v1 import cache_pb2
 # Where the fields of an entry stand; see docs/envelope.md.
 FORMAT_OFFSET = 4
 FLAGS_OFFSET = 5
+COMPRESSED = 1
 HEADER_BYTES = 56
 
 
@@ -27,7 +28,6 @@ DAMAGE = {
     "header alone": lambda entry: entry[:HEADER_BYTES],
     "newer format": lambda entry: changed(entry, FORMAT_OFFSET, 2),
     "unknown flag": lambda entry: changed(entry, FLAGS_OFFSET, 0x80),
-    "says it is compressed": lambda entry: changed(entry, FLAGS_OFFSET, 1),
     "lengths of 2^32": lambda entry: entry[:48] + b"\xff" * 8 + entry[HEADER_BYTES:],
 }
 
@@ -66,6 +66,15 @@ def test_it_is_a_miss_and_stays_until_a_set(server, client, key, place, damage):
     assert server.redis.command("PTTL", place) > 300_000
     client.set(key, b"ours again")
     assert client.get(key, read_from=cache_pb2.READ_FROM_STORE).value == b"ours again"
+
+
+def test_a_body_that_cannot_be_read_is_a_miss(server, client, key, place):
+    client.set(key, b"a value that was ours")
+    entry = server.redis.command("GET", place)
+    server.redis.command("SET", place, changed(entry, FLAGS_OFFSET, COMPRESSED), "PX", 600_000)
+    before = unreadable(client)
+    assert get(client, key) == cache_pb2.STATUS_MISS
+    assert unreadable(client) == before + 1
 
 
 @pytest.mark.parametrize("damage", ["text", "newer format", "one byte short"])

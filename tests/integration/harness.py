@@ -19,7 +19,8 @@ import urllib.request
 sys.path.insert(0, os.environ["LARDER_STUBS"])
 
 import grpc
-from grpc.health.v1 import health_pb2, health_pb2_grpc
+import health_pb2
+import health_pb2_grpc
 from larder.v1 import cache_pb2, cache_pb2_grpc
 
 LARDERD = os.environ["LARDERD"]
@@ -86,10 +87,10 @@ class Process:
     def output(self):
         return "\n".join(line for line in self.lines if line is not None)
 
-    def wait_for_line(self, wanted, what):
+    def wait_for_line(self, wanted, what, after=0):
         """The first result of `wanted(line)` that is not None; fails if the process ends without one."""
         end = time.monotonic() + PATIENCE
-        seen = 0
+        seen = after
         with self._changed:
             while True:
                 for line in self.lines[seen:]:
@@ -225,17 +226,14 @@ class Larderd:
     def logs(self, message):
         return [log for log in map(parse_log, list(self.process.lines)) if log and log.get("message") == message]
 
-    def wait_for_log(self, message, count=1):
-        """The `count`th log line with the message."""
-        seen = []
+    def wait_for_log(self, message, after=0):
+        """The first log line with the message, from line number `after` on."""
 
         def look(line):
             log = parse_log(line)
-            if log and log.get("message") == message:
-                seen.append(log)
-            return log if len(seen) == count else None
+            return log if log and log.get("message") == message else None
 
-        return self.process.wait_for_line(look, f"log line {message!r}")
+        return self.process.wait_for_line(look, f"log line {message!r}", after)
 
     def client(self, **options):
         self.clients.append(Client(self.port, **options))

@@ -6,7 +6,7 @@ import threading
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
-from grpc.health.v1 import health_pb2
+import health_pb2
 
 import reflection_pb2
 from harness import PATIENCE, fails

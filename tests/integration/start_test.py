@@ -206,7 +206,21 @@ def test_without_redis_the_server_starts_and_says_so(start):
     told = client.stats().store
     assert told.kind == "redis" and told.detail
     assert harness.total(server.metrics(), "cache_store_up") == 0
-    assert any(log.get("level") == "warning" for log in map(harness.parse_log, server.process.lines) if log)
+
+
+def test_the_loss_of_redis_and_its_return_are_logged(start):
+    redis = start.redis()
+    server = start.larderd(redis=redis)
+    redis.kill()
+    lost = server.process.wait_for_line(lambda line: log_of_redis(line, redis, "warning"), "log of the loss")
+    assert redis.start()
+    after = server.process.lines.index(lost)
+    server.process.wait_for_line(lambda line: log_of_redis(line, redis, "info"), "log of the return", after)
+
+
+def log_of_redis(line, redis, level):
+    log = harness.parse_log(line)
+    return line if log and log.get("level") == level and f":{redis.port}" in line else None
 
 
 def test_calls_are_served_soon_after_redis_appears(start, tmp_path):

@@ -9,7 +9,8 @@
 namespace larder {
 
 // Waits for an event that nothing announces: asks again and again, for at most `limit`. False if it did not come.
-inline bool Eventually(absl::FunctionRef<bool()> condition, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+inline bool Eventually(absl::FunctionRef<bool()> condition,
+                       std::chrono::milliseconds limit = std::chrono::seconds(10)) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;

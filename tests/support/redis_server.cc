@@ -117,9 +117,21 @@ absl::Status RedisServer::MakeFolder() {
 }
 
 absl::Status RedisServer::Launch() {
-  std::vector<std::string> args = {"redis-server", "--bind", "127.0.0.1", "--port",      absl::StrCat(port_),
-                                   "--dir",        folder_,  "--save",    "",            "--appendonly",
-                                   "no",           "--logfile", folder_ + "/redis.log", "--daemonize", "no"};
+  std::vector<std::string> args = {"redis-server",
+                                   "--bind",
+                                   "127.0.0.1",
+                                   "--port",
+                                   absl::StrCat(port_),
+                                   "--dir",
+                                   folder_,
+                                   "--save",
+                                   "",
+                                   "--appendonly",
+                                   "no",
+                                   "--logfile",
+                                   folder_ + "/redis.log",
+                                   "--daemonize",
+                                   "no"};
   if (options_.unix_socket) args.insert(args.end(), {"--unixsocket", unix_path()});
   if (!options_.password.empty()) args.insert(args.end(), {"--requirepass", options_.password});
   args.insert(args.end(), options_.extra_args.begin(), options_.extra_args.end());

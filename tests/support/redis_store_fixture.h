@@ -8,7 +8,9 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -42,10 +44,12 @@ class RedisStoreFixture : public testing::Test {
   }
 
   std::unique_ptr<RedisStore> MakeStore(const RedisOptions& options) {
-    auto store = std::make_unique<RedisStore>(&clock_, RedisStore::Parts{options, {"default", "other"}, [this](auto text) {
-                                                MutexLock lock(&warnings_mutex_);
-                                                warnings_.emplace_back(text);
-                                              }});
+    RedisStore::Parts parts{options, {"default", "other"}, nullptr};
+    parts.warn = [this](std::string_view text) {
+      MutexLock lock(&warnings_mutex_);
+      warnings_.emplace_back(text);
+    };
+    auto store = std::make_unique<RedisStore>(&clock_, std::move(parts));
     EXPECT_TRUE(store->Start().ok());
     return store;
   }

@@ -298,7 +298,7 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"defaults: {ttl_jitter: nan}\n", "larder.yaml:1: defaults.ttl_jitter: nan, must be 0 to 0.5"},
       {"defaults: {ttl_classes: {x: 0s}}\n", "larder.yaml:1: defaults.ttl_classes.x: 0s, must be at least 1ms"},
       {"defaults: {max_key_bytes: 513}\n", "larder.yaml:1: defaults.max_key_bytes: 513, must be 1 to 512"},
-      {"defaults: {max_value_bytes: 0}\n", "larder.yaml:1: defaults.max_value_bytes: 0, must be 1 to 1GiB"},
+      {"defaults: {max_value_bytes: 0}\n", "larder.yaml:1: defaults.max_value_bytes: 0, must be 1 to 64MiB"},
       {"defaults: {max_batch_keys: 1001}\n", "larder.yaml:1: defaults.max_batch_keys: 1001, must be 1 to 1000"},
       {"defaults: {near_max_age: 2h}\n", "larder.yaml:1: defaults.near_max_age: 2h, must be 0s to 1h"},
       {"namespaces: {shop: {near_share: 1.5}}\n", "larder.yaml:1: namespaces.shop.near_share: 1.5, must be 0 to 1"},

@@ -54,7 +54,8 @@ TEST_F(RedisHandshakeTest, LogsInAndFindsOutWhatTheServerIs) {
   options_.user = "app";
   options_.database = 3;
   Start();
-  EXPECT_EQ(Sent(), std::vector<std::string>{"*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$7\r\nhunter2\r\n"});
+  EXPECT_EQ(Sent(), std::vector<std::string>{"*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n"
+                                             "$7\r\nhunter2\r\n"});
   Answer("%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n");
   EXPECT_EQ(Sent(), (std::vector<std::string>{"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n",
                                               "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n",

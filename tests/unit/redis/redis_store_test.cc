@@ -34,9 +34,11 @@ TEST_F(RedisStoreTest, WhatIsNotOursIsAMissUntilItIsSet) {
   const std::string whole = Redis({"GET", "larder:default:e:whole"});
   std::string newer = whole;
   newer[4] = 2;
-  const std::vector<std::pair<std::string, std::string>> values = {
-      {"foreign", "text"}, {"empty", ""}, {"truncated", whole.substr(0, whole.size() - 1)},
-      {"headless", whole.substr(0, 20)}, {"newer", newer}};
+  const std::vector<std::pair<std::string, std::string>> values = {{"foreign", "text"},
+                                                                   {"empty", ""},
+                                                                   {"truncated", whole.substr(0, whole.size() - 1)},
+                                                                   {"headless", whole.substr(0, 20)},
+                                                                   {"newer", newer}};
   for (const auto& [key, value] : values) Redis({"SET", "larder:default:e:" + key, value, "PX", "60000"});
   Redis({"RPUSH", "larder:default:e:list", "a"});
   Redis({"SET", "larder:default:e:eternal", whole});
@@ -163,9 +165,8 @@ TEST_F(RedisStoreTest, TwoReplicasAgreeOnOneGeneration) {
   EXPECT_EQ(Generation(*store_), Generation(*second));
   ASSERT_EQ(Redis({"SAVE"}), "OK");
   server_->Kill();
-  ASSERT_TRUE(Eventually([&] {
-    return store_->state() != StoreInfo::State::kReady && second->state() != StoreInfo::State::kReady;
-  }));
+  ASSERT_TRUE(Eventually(
+      [&] { return store_->state() != StoreInfo::State::kReady && second->state() != StoreInfo::State::kReady; }));
   ASSERT_TRUE(server_->Restart().ok());
   ASSERT_TRUE(AwaitReady(*store_));
   ASSERT_TRUE(AwaitReady(*second));

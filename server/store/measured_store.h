@@ -1,0 +1,53 @@
+#ifndef LARDER_SERVER_STORE_MEASURED_STORE_H_
+#define LARDER_SERVER_STORE_MEASURED_STORE_H_
+
+#include <memory>
+#include <string>
+
+#include "core/clock.h"
+#include "server/metrics/metrics.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// Another store, with its operations timed and its refusals counted: `cache_store_operation_seconds{operation}`,
+// `cache_store_errors_total{operation}` and `cache_shed_total{reason="store_queue"}`. Everything else as the other
+// store does it.
+class MeasuredStore final : public Store {
+ public:
+  // `clock` and `registry` must outlive this.
+  MeasuredStore(std::unique_ptr<Store> store, const Clock* clock, Registry* registry);
+
+  void Read(ReadRequest request, StoreCallback<ReadResult> done) override;
+  void Write(WriteRequest request, StoreCallback<WriteResult> done) override;
+  void Touch(TouchRequest request, StoreCallback<TouchResult> done) override;
+  void Erase(EraseRequest request, StoreCallback<EraseResult> done) override;
+  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
+                     StoreCallback<ControlUpdate> done) override;
+  void RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) override;
+  void ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
+                   StoreCallback<ControlUpdate> done) override;
+  void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
+  StoreInfo::State state() const override { return store_->state(); }
+  bool exclusive() const override { return store_->exclusive(); }
+  void Shutdown() override { store_->Shutdown(); }
+
+ private:
+  struct Operation {
+    Operation(Registry& registry, const std::string& name);
+    Histogram& seconds;
+    Counter& errors;
+  };
+
+  template <typename T>
+  StoreCallback<T> Measured(Operation* operation, StoreCallback<T> done);
+
+  const std::unique_ptr<Store> store_;
+  const Clock* const clock_;
+  Operation read_, write_, touch_, erase_, invalidate_all_, barrier_, control_;
+  Counter& shed_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_STORE_MEASURED_STORE_H_
