@@ -91,7 +91,8 @@ absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings,
   auto store = std::make_unique<RedisStore>(
       clock, RedisStore::Parts{.options = *std::move(options),
                                .namespaces = std::move(namespaces),
-                               .warn = [logger](std::string_view message) { logger->Warning(message); }});
+                               .warn = [logger](std::string_view message) { logger->Warning(message); },
+                               .inform = [logger](std::string_view message) { logger->Info(message); }});
   if (absl::Status status = store->Start(); !status.ok()) return status;
   return store;
 }

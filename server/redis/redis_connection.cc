@@ -20,12 +20,13 @@ double Seconds(int64_t nanos) { return static_cast<double>(nanos) / static_cast<
 }  // namespace
 
 RedisConnection::RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                                 std::vector<std::string> control_keys)
+                                 std::vector<std::string> control_keys, Observer observer)
     : loop_(loop),
       clock_(clock),
       options_(options),
       address_(RedisAddress(options)),
       control_keys_(std::move(control_keys)),
+      observer_(std::move(observer)),
       detail_("not connected yet"),
       not_ready_since_(clock->NowNanos()),
       random_(static_cast<std::minstd_rand::result_type>(RandomNonZeroBits())) {}
@@ -55,6 +56,14 @@ void RedisConnection::Publish(StoreInfo::State state, std::string detail) {
   if (state_.load() == StoreInfo::State::kReady) not_ready_since_ = clock_->NowNanos();
   detail_ = std::move(detail);
   state_.store(state);
+}
+
+// Each turn of fortune once, not each attempt in between.
+void RedisConnection::Announce(bool ready, const std::string& reason) {
+  if (announced_ready_ == ready || !observer_) return;
+  announced_ready_ = ready;
+  observer_(ready, ready ? absl::StrCat("connected to Redis at ", address_)
+                         : absl::StrCat("no connection to Redis at ", address_, ": ", reason));
 }
 
 absl::Status RedisConnection::NotConnected() const {
@@ -89,7 +98,7 @@ void RedisConnection::Submit(RedisOperation operation) {
     return std::move(operation.done)(TimedOut(operation.deadline));
   }
   if (absl::Status status = Reserve(operation.pipeline.bytes()); !status.ok()) {
-    return std::move(operation.done)(status);
+    return std::move(operation.done)(std::move(status));
   }
   // Taken back if the loop has stopped, so that it can still be ended.
   auto shared = std::make_unique<RedisOperation>(std::move(operation));
@@ -163,13 +172,13 @@ void RedisConnection::Finish(RedisOperation operation, absl::StatusOr<RedisAnswe
   std::move(operation.done)(std::move(result));
 }
 
-void RedisConnection::FailAll(const absl::Status& status) {
+void RedisConnection::FailAll() {
   // Taken out first: a callback may submit another operation, which must not be failed with these.
-  absl::flat_hash_map<uint64_t, Pending> lost;
+  std::unordered_map<uint64_t, Pending> lost;
   lost.swap(operations_);
   waiting_.clear();
   expiries_ = {};
-  for (auto& [id, pending] : lost) Finish(std::move(pending.operation), status);
+  for (auto& [id, pending] : lost) Finish(std::move(pending.operation), NotConnected());
 }
 
 void RedisConnection::ArmExpiry() {
@@ -233,6 +242,7 @@ void RedisConnection::BecomeReady() {
   loop_->CancelTimer(connect_timer_);
   connect_timer_ = {};
   Publish(StoreInfo::State::kReady, "");
+  Announce(true, "");
   CheckSilence();
 }
 
@@ -270,13 +280,14 @@ void RedisConnection::Lose(const std::string& reason, bool retry_soon) {
   const bool was_ready = state_.load() == StoreInfo::State::kReady;
   if (was_ready) disconnects_.fetch_add(1);
   Publish(was_ready ? StoreInfo::State::kConnecting : StoreInfo::State::kDown, reason);
+  Announce(false, reason);
   DropSession();
   connect_timer_ = loop_->AddTimer(clock_->NowNanos() + NextBackoff(retry_soon), [this] {
     connect_timer_ = {};
     Connect();
   });
   // Last, since callbacks may do anything that Submit allows.
-  if (was_ready) FailAll(NotConnected());
+  if (was_ready) FailAll();
 }
 
 // Full jitter: of many replicas that lost the same Redis, no two come back in step.
@@ -293,7 +304,7 @@ void RedisConnection::Close() {
   closed_ = true;
   Publish(StoreInfo::State::kDown, "the store is shut down");
   DropSession();
-  FailAll(absl::UnavailableError("the store is shut down"));
+  FailAll();
 }
 
 }  // namespace larder

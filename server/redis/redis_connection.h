@@ -5,14 +5,16 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "core/clock.h"
@@ -50,9 +52,12 @@ struct RedisOperation {
 // operation is sent once at most, ends once exactly, and ends with UNAVAILABLE at once while there is no connection.
 class RedisConnection final : private RedisSession::Listener {
  public:
-  // The pointers must outlive the connection; `control_keys` are the control records to keep.
+  // Told, on the loop's thread, that the connection became ready, was lost, or could not be made the first time.
+  using Observer = std::function<void(bool ready, const std::string& what)>;
+
+  // The pointers must outlive the connection; `control_keys` are the control records to keep; `observer` may be empty.
   RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                  std::vector<std::string> control_keys);
+                  std::vector<std::string> control_keys, Observer observer);
   ~RedisConnection() override;
 
   // Any thread:
@@ -97,13 +102,14 @@ class RedisConnection final : private RedisSession::Listener {
   void Lose(const std::string& reason, bool retry_soon);
   int64_t NextBackoff(bool retry_soon);
   void Publish(StoreInfo::State state, std::string detail);
+  void Announce(bool ready, const std::string& reason);
 
   absl::Status Reserve(size_t bytes);
   void Begin(RedisOperation operation);
   void SendWaiting();
   bool SendCommand(uint64_t id, std::string_view command);
   void Finish(RedisOperation operation, absl::StatusOr<RedisAnswer> result);
-  void FailAll(const absl::Status& status);
+  void FailAll();  // as NotConnected() says
   absl::Status NotConnected() const;
   absl::Status TimedOut(const OperationDeadline& deadline) const;
   void ExpireDue();
@@ -115,6 +121,7 @@ class RedisConnection final : private RedisSession::Listener {
   const RedisOptions options_;
   const std::string address_;
   const std::vector<std::string> control_keys_;
+  const Observer observer_;
 
   std::atomic<StoreInfo::State> state_{StoreInfo::State::kConnecting};
   std::atomic<int64_t> disconnects_{0};
@@ -127,6 +134,7 @@ class RedisConnection final : private RedisSession::Listener {
 
   // The loop's thread alone, from here on.
   bool closed_ = false;
+  std::optional<bool> announced_ready_;
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   RedisServerFacts facts_;
@@ -136,7 +144,7 @@ class RedisConnection final : private RedisSession::Listener {
   RedisLoop::TimerId silence_timer_{};
 
   uint64_t last_id_ = 0;  // 0 is the handshake's
-  absl::flat_hash_map<uint64_t, Pending> operations_;
+  std::unordered_map<uint64_t, Pending> operations_;
   std::deque<uint64_t> waiting_;  // accepted but not yet handed to the session; some may have ended since
   std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;  // some may have ended since
   RedisLoop::TimerId expiry_timer_{};

@@ -34,7 +34,10 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       warn_(std::move(parts.warn)),
       namespaces_(AllKeys(parts)),
       loop_(clock),
-      connection_(&loop_, clock, options_, ControlKeys(namespaces_)) {}
+      connection_(&loop_, clock, options_, ControlKeys(namespaces_),
+                  [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
+                    if (const auto& tell = ready ? inform : warn) tell(what);
+                  }) {}
 
 RedisStore::~RedisStore() { Shutdown(); }
 
@@ -60,7 +63,7 @@ absl::StatusOr<const NamespaceKeys*> RedisStore::Find(const std::string& name_sp
 
 void RedisStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(name_space.status());
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   ReadCall call{*name_space, request.known, connection_.DeadlineFor(request.deadline_nanos), std::move(done)};
   const OperationDeadline deadline = call.deadline;
   connection_.Submit({ReadCommands(**name_space, request.keys, request.known), deadline,
@@ -70,7 +73,7 @@ void RedisStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
 }
 
 void RedisStore::FinishRead(ReadCall call, absl::StatusOr<RedisAnswer> answer) {
-  if (!answer.ok()) return std::move(call.done)(answer.status());
+  if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
   const std::vector<RedisReplyPtr>& replies = answer->replies;
   ReadResult result;
   result.entries.reserve(replies.size() / 2);
@@ -87,7 +90,7 @@ void RedisStore::FinishRead(ReadCall call, absl::StatusOr<RedisAnswer> answer) {
   absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(control);
   if (!range.ok()) {
     NoteError(control);
-    return std::move(call.done)(range.status());
+    return std::move(call.done)(std::move(range).status());
   }
   const uint64_t from = AskedFrom(call.known);
   if (!range->has_value() || (from == 0 && (*range)->epoch == 0)) {
@@ -111,12 +114,12 @@ void RedisStore::CompleteRead(ReadCall call, ReadResult result, RedisPipeline co
   connection_.Submit(
       {std::move(commands), deadline,
        [this, call = std::move(call), result = std::move(result)](absl::StatusOr<RedisAnswer> answer) mutable {
-         if (!answer.ok()) return std::move(call.done)(answer.status());
+         if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
          const RedisReplyView control(answer->replies.back());
          absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, ++sequence_);
          if (!update.ok()) {
            NoteError(control);
-           return std::move(call.done)(update.status());
+           return std::move(call.done)(std::move(update).status());
          }
          result.control = *update;
          std::move(call.done)(std::move(result));
@@ -171,7 +174,7 @@ void RedisStore::RunScript(ScriptCall call, RedisPipeline commands) {
 }
 
 void RedisStore::FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answer) {
-  if (!answer.ok()) return std::move(call.done)(answer.status());
+  if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
   const RedisReplyView reply(answer->replies.back());
   const bool did_not_run = reply.ErrorCode() == "NOSCRIPT" || reply.ErrorCode() == "NOCTL";
   if (did_not_run && !call.is_second_try) {
@@ -195,7 +198,7 @@ void RedisStore::FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answe
 
 void RedisStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(name_space.status());
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   const EntryMeta& meta = request.entry->meta();
   const int64_t now = clock_->NowNanos();
   const int64_t ttl_ms = std::max<int64_t>(1, (meta.expires_nanos - now) / kNanosPerMilli);
@@ -204,7 +207,7 @@ void RedisStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
   RunScript(ScriptCall{*name_space, Script::kWrite, connection_.DeadlineFor(request.deadline_nanos),
                        [this, known = request.known, as_of = request.as_of, entry = request.entry,
                         done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-                         if (!reply.ok()) return std::move(done)(reply.status());
+                         if (!reply.ok()) return std::move(done)(std::move(reply).status());
                          absl::StatusOr<WriteResult> result = ParseWrite(RedisReplyView(*reply), known, ++sequence_);
                          // The script has stamped what is in Redis; this is the caller's own copy.
                          if (result.ok() && result->applied) {
@@ -217,11 +220,11 @@ void RedisStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
 
 void RedisStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(name_space.status());
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   RunScript(
       ScriptCall{*name_space, Script::kTouch, connection_.DeadlineFor(request.deadline_nanos),
                  [this, known = request.known, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-                   if (!reply.ok()) return std::move(done)(reply.status());
+                   if (!reply.ok()) return std::move(done)(std::move(reply).status());
                    std::move(done)(ParseTouch(RedisReplyView(*reply), known, ++sequence_));
                  }},
       TouchCommands(**name_space, request));
@@ -230,7 +233,7 @@ void RedisStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
 void RedisStore::RunControlScript(ScriptCall call, RedisPipeline commands, ClockPosition known,
                                   StoreCallback<ControlUpdate> done) {
   call.done = [this, known, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-    if (!reply.ok()) return std::move(done)(reply.status());
+    if (!reply.ok()) return std::move(done)(std::move(reply).status());
     std::move(done)(ParseUpdate(RedisReplyView(*reply), known, ++sequence_));
   };
   RunScript(std::move(call), std::move(commands));
@@ -239,14 +242,14 @@ void RedisStore::RunControlScript(ScriptCall call, RedisPipeline commands, Clock
 void RedisStore::InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                                StoreCallback<ControlUpdate> done) {
   absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
-  if (!keys.ok()) return std::move(done)(keys.status());
+  if (!keys.ok()) return std::move(done)(std::move(keys).status());
   RunControlScript(ScriptCall{*keys, Script::kInvalidateAll, connection_.DeadlineFor(deadline_nanos), nullptr},
                    InvalidateAllCommands(**keys, known), known, std::move(done));
 }
 
 void RedisStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) {
   absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
-  if (!keys.ok()) return std::move(done)(keys.status());
+  if (!keys.ok()) return std::move(done)(std::move(keys).status());
   RunControlScript(ScriptCall{*keys, Script::kRaiseBarrier, connection_.DeadlineFor(deadline_nanos), nullptr},
                    RaiseBarrierCommands(**keys), ClockPosition{}, std::move(done));
 }
@@ -255,11 +258,11 @@ void RedisStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos, St
 
 void RedisStore::Erase(EraseRequest request, StoreCallback<EraseResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(name_space.status());
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   if (request.keys.empty()) return std::move(done)(EraseResult{});
   connection_.Submit({EraseCommands(**name_space, request.keys), connection_.DeadlineFor(request.deadline_nanos),
                       [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(done)(answer.status());
+                        if (!answer.ok()) return std::move(done)(std::move(answer).status());
                         EraseResult result;
                         for (const RedisReplyPtr& reply : answer->replies) {
                           const RedisReplyView view(reply);
@@ -277,7 +280,7 @@ void RedisStore::ReadControl(std::string name_space, ClockPosition known, int64_
                              StoreCallback<ControlUpdate> done) {
   Read(ReadRequest{std::move(name_space), {}, known, deadline_nanos},
        [done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-         if (!result.ok()) return std::move(done)(result.status());
+         if (!result.ok()) return std::move(done)(std::move(result).status());
          std::move(done)(result->control);
        });
 }

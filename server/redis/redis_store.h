@@ -29,8 +29,10 @@ class RedisStore final : public Store {
   struct Parts {
     RedisOptions options;
     std::vector<std::string> namespaces;
-    // Told of what an operator should know, at most once a minute; on the store's thread. May be empty.
+    // Told, on the store's thread, of what an operator should know: `warn` of entries that cannot be read (at most once
+    // a minute) and of the loss of Redis, `inform` of its return. Either may be empty.
     std::function<void(std::string_view)> warn;
+    std::function<void(std::string_view)> inform;
   };
 
   // `clock` must outlive the store, and run by itself.

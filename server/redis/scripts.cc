@@ -36,13 +36,19 @@ local function to_bytes(hex)
   return (string.gsub(hex, '..', function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
-local function valid_header(key, control)
+local function whole_header(key)
   local header = redis.pcall('GETRANGE', key, 0, 55)
   if type(header) ~= 'string' or #header < 56 then return nil end
   if string.sub(header, 1, 5) ~= '\137LDR\1' or string.byte(header, 6) > 1 then return nil end
   if redis.call('STRLEN', key) ~= 56 + struct.unpack('>I2', header, 7) + struct.unpack('>I4', header, 53) then
     return nil
   end
+  return header
+end
+
+local function valid_header(key, control)
+  local header = whole_header(key)
+  if not header then return nil end
   if string.sub(header, 9, 16) ~= to_bytes(control.generation) then return nil end
   if struct.unpack('>I8', header, 17) < control.all then return nil end
   -- 0 is a miss to readers too. Negative: it has no time to live, and so is not ours.
@@ -81,6 +87,8 @@ local epoch = control.epoch
 if ARGV[5] ~= '' then
   epoch = tonumber(ARGV[6])
   if ARGV[5] ~= control.generation or control.all > epoch then applies = false end
+  -- E7: what is there and is not ours is replaced by a plain Set only.
+  if not whole_header(KEYS[1]) and redis.call('EXISTS', KEYS[1]) == 1 then applies = false end
 end
 if applies then
   redis.call('SET', KEYS[1], ARGV[8] .. to_bytes(control.generation) .. struct.pack('>I8', epoch) .. ARGV[9],

@@ -31,7 +31,7 @@ class EmbeddedStore final : public Store {
   EmbeddedStore(const Clock* clock, const Options& options);
 
   void Read(ReadRequest request, StoreCallback<ReadResult> done) override;
-  // RESOURCE_EXHAUSTED where the entry is larger than the store can hold.
+  // INVALID_ARGUMENT where the entry is larger than the store can hold.
   void Write(WriteRequest request, StoreCallback<WriteResult> done) override;
   void Touch(TouchRequest request, StoreCallback<TouchResult> done) override;
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override;

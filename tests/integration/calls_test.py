@@ -213,8 +213,8 @@ def test_batch_set_lets_each_entry_succeed_or_fail_alone(client, key):
         namespace="default",
     )
     assert [result.code for result in results] == [0, 10, 10, 0]
-    assert [result.message for result in results] == ["", "the condition does not hold"] + [
-        "the condition does not hold", ""]
+    refusal = "the condition does not hold"
+    assert [result.message for result in results] == ["", refusal, refusal, ""]
     assert [result.ttl_ms for result in results] == [5_000, 0, 0, 2_000]
     assert results[1].version == there
     assert results[2].version == 0

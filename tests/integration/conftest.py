@@ -14,19 +14,23 @@ class Starter:
         self._tmp_path_factory = tmp_path_factory
         self._running = contextlib.ExitStack()
 
-    def redis(self):
-        redis = harness.Redis(self._tmp_path_factory.mktemp("redis"))
+    def redis(self, started=True):
+        redis = harness.Redis(self._tmp_path_factory.mktemp("redis"), started)
         self._running.callback(redis.kill)
         return redis
 
-    def larderd(self, config=None, environment=None, redis=None):
+    def larderd(self, config=None, environment=None, redis=None, ready=True):
+        """`ready`: returns once the server has reached its store, if that is Redis. Redis may then take its time, on a
+        busy machine, unless the configuration says otherwise."""
         config = dict(config or {})
         if redis is not None:
-            store = dict(config.get("store", {}))
-            config["store"] = {**store, "redis": {"url": redis.url, **store.get("redis", {})}}
+            options = {"url": redis.url, "operation_timeout": f"{harness.PATIENCE / 2}s"}
+            config["store"] = {"redis": {**options, **config.get("store", {}).get("redis", {})}}
         server = harness.Larderd(config, environment)
         server.redis = redis
         self._running.callback(server.stop)
+        if redis is not None and ready:
+            harness.eventually(lambda: server.http("/readyz")[1] == "ready\nstore: ready\n", "Redis being reached")
         return server
 
     def stop(self):

@@ -119,13 +119,14 @@ class Process:
 class Redis:
     """A redis-server of its own, on a port that it keeps when it is killed and started again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, started=True):
         self.folder = folder
         self.process = None
+        self.port = free_port()
         for _ in range(20):
-            self.port = free_port()
-            if self.start():
+            if not started or self.start():
                 return
+            self.port = free_port()
         raise AssertionError("no free port for Redis")
 
     @property
@@ -149,7 +150,8 @@ class Redis:
             return False
 
     def kill(self):
-        self.process.kill()
+        if self.process is not None:
+            self.process.kill()
 
     def pause(self):
         self.process.send(signal.SIGSTOP)
@@ -194,6 +196,7 @@ class Larderd:
     def __init__(self, config=None, environment=None, arguments=()):
         self.folder = tempfile.TemporaryDirectory(prefix="larderd-")
         self.config_file = pathlib.Path(self.folder.name) / "larder.json"
+        self.store = (config or {}).get("store", {})
         self.write_config(config or {})
         self.process = Process(
             [LARDERD, "--config", str(self.config_file), *arguments],
@@ -210,9 +213,10 @@ class Larderd:
         self.clients = []
 
     def write_config(self, config):
-        """Replaces the file in one step, as an operator or Kubernetes would."""
+        """Replaces the file in one step, as an operator or Kubernetes would. The store stays as it was at the start."""
         whole = {
             **config,
+            "store": self.store,
             "grpc": {"listen": "127.0.0.1:0", **config.get("grpc", {})},
             "operations": {"listen": "127.0.0.1:0", **config.get("operations", {})},
         }

@@ -20,6 +20,7 @@ NAMES = [
     "cache_near_entries",
     "cache_invalidations_total",
     "cache_coherence_mode",
+    "cache_store_operation_seconds_bucket",
     "larder_build_info",
 ]
 

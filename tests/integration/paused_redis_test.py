@@ -9,6 +9,10 @@ from larder.v1 import cache_pb2
 from harness import LATE, PATIENCE, eventually, total
 
 READ_FROM_STORE = cache_pb2.READ_FROM_STORE
+# So long that it is the deadline, or its caller, that ends a call.
+NO_TIMEOUT = {"store": {"redis": {"operation_timeout": "60s"}}}
+TIMEOUT = 0.25
+DEFAULT_TIMEOUT = {"store": {"redis": {"operation_timeout": f"{TIMEOUT}s"}}}
 
 
 @pytest.fixture(name="redis")
@@ -37,8 +41,7 @@ def all_handled(server):
 
 
 def test_cancelled_calls_leave_nothing_behind(start, redis):
-    # Long enough for cancellation alone to end the calls.
-    server = start.larderd({"store": {"redis": {"operation_timeout": f"{int(PATIENCE)}s"}}}, redis=redis)
+    server = start.larderd(NO_TIMEOUT, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     for _ in range(3):
@@ -68,7 +71,7 @@ def test_cancelled_calls_leave_nothing_behind(start, redis):
 
 
 def test_callers_that_vanish_leave_nothing_behind(start, redis):
-    server = start.larderd({"store": {"redis": {"operation_timeout": f"{int(PATIENCE)}s"}}}, redis=redis)
+    server = start.larderd(NO_TIMEOUT, redis=redis)
     other = server.client()
     redis.pause()
     client = server.client()
@@ -88,7 +91,7 @@ def test_callers_that_vanish_leave_nothing_behind(start, redis):
 
 @pytest.mark.parametrize("method", requests(b""))
 def test_calls_end_by_their_deadline(start, redis, method):
-    server = start.larderd({"store": {"redis": {"operation_timeout": f"{int(PATIENCE)}s"}}}, redis=redis)
+    server = start.larderd(NO_TIMEOUT, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()
@@ -109,8 +112,7 @@ def test_calls_end_by_their_deadline(start, redis, method):
 
 @pytest.mark.parametrize("method", requests(b""))
 def test_calls_without_a_near_deadline_end_by_the_operation_timeout(start, redis, method):
-    timeout = 0.25
-    server = start.larderd(redis=redis)
+    server = start.larderd(DEFAULT_TIMEOUT, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()
@@ -122,12 +124,12 @@ def test_calls_without_a_near_deadline_end_by_the_operation_timeout(start, redis
             assert [result.code for result in call.result().results] == [grpc.StatusCode.UNAVAILABLE.value[0]]
         else:
             assert call.code() == grpc.StatusCode.UNAVAILABLE, call.details()
-        late.append(time.monotonic() - begin - timeout)
+        late.append(time.monotonic() - begin - TIMEOUT)
     assert max(late) < LATE, late
 
 
 def test_near_hits_are_served_meanwhile(start, redis):
-    server = start.larderd({"defaults": {"near_max_age": "1h"}}, redis=redis)
+    server = start.larderd({"defaults": {"near_max_age": "1h"}, **DEFAULT_TIMEOUT}, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()
@@ -139,7 +141,7 @@ def test_near_hits_are_served_meanwhile(start, redis):
 
 
 def test_a_near_entry_is_not_served_past_its_age(start, redis):
-    server = start.larderd({"defaults": {"near_max_age": "300ms"}}, redis=redis)
+    server = start.larderd({"defaults": {"near_max_age": "300ms"}, **DEFAULT_TIMEOUT}, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()
@@ -155,7 +157,7 @@ def test_a_near_entry_is_not_served_past_its_age(start, redis):
 
 
 def test_it_goes_on_when_redis_does(start, redis):
-    server = start.larderd(redis=redis)
+    server = start.larderd(DEFAULT_TIMEOUT, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()

@@ -128,8 +128,8 @@ def test_under_load_everything_ends_well(server, number):
     eventually(lambda: readiness(server) == 503, "not being ready")
     assert server.process.child.poll() is None
     eventually(lambda: NOT_SERVING in watch.said, "NOT_SERVING")
-    # Each call that the server took was answered. One that arrives between the server's stop and its client's hearing of
-    # it is not taken: the distribution's gRPC resets it, which the client sees as CANCELLED.
+    # Each call that the server took was answered. One that arrives between the server's stop and its client's hearing
+    # of it is not taken: the distribution's gRPC resets it, which the client sees as CANCELLED.
     assert set(load.join()) <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     samples = server.metrics()
     unary = [total(samples, f"grpc_server_{what}_total", grpc_type="unary") for what in ("started", "handled")]
@@ -151,13 +151,17 @@ def test_under_load_everything_ends_well(server, number):
 
 def test_idle_connections_do_not_delay_the_end(server):
     clients = [server.client() for _ in range(5)]
+    for client in clients:
+        # Without a call, and without this, Python's gRPC does not look at the connection and so not at its end either.
+        client.channel.subscribe(lambda _: None)
     watches = [Watch(client) for client in clients]
     begin = time.monotonic()
-    server.stop()
+    server.process.send(signal.SIGTERM)
+    assert server.process.wait() == 0
     assert time.monotonic() - begin < DRAIN_SECONDS
     for watch in watches:
         watch.thread.join(PATIENCE)
-        assert watch.said[0] == SERVING
+        assert watch.said == [SERVING, NOT_SERVING, grpc.StatusCode.UNAVAILABLE]
 
 
 def test_a_stream_left_open_is_cut_at_the_drain_timeout(server):
@@ -199,7 +203,7 @@ def test_calls_that_wait_for_redis_end_before_the_server(start):
 def test_a_server_without_redis_ends_as_well(start, number):
     redis = start.redis()
     redis.kill()
-    server = start.larderd(CONFIG, redis=redis)
+    server = start.larderd(CONFIG, redis=redis, ready=False)
     begin = time.monotonic()
     server.stop(number)
     assert time.monotonic() - begin < CLOSING_SECONDS

@@ -20,6 +20,7 @@ TEST(LatencyHistogramTest, IsExactForSmallDurations) {
   for (int64_t nanos = 1; nanos <= 20; ++nanos) histogram.Record(nanos);
   EXPECT_EQ(histogram.QuantileNanos(0), 1);
   EXPECT_EQ(histogram.QuantileNanos(0.5), 10);
+  EXPECT_EQ(histogram.QuantileNanos(0.51), 11);
   EXPECT_EQ(histogram.QuantileNanos(0.9), 18);
   EXPECT_EQ(histogram.QuantileNanos(1), 20);
 }

@@ -50,7 +50,8 @@ TEST(ValueGeneratorTest, NoticesEveryChangedByteAndEveryOtherSize) {
   }
   EXPECT_FALSE(values.Matches(6, value));
   EXPECT_FALSE(values.Matches(5, value + "x"));
-  EXPECT_FALSE(values.Matches(5, value.substr(1)));
+  EXPECT_FALSE(values.Matches(5, value.substr(0, 20)));
+  EXPECT_FALSE(values.Matches(5, ""));
 }
 
 TEST(ValueGeneratorTest, FixedAndEmptyValues) {

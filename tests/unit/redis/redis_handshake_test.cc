@@ -62,7 +62,14 @@ TEST_F(RedisHandshakeTest, LogsInAndFindsOutWhatTheServerIs) {
                                               "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"}));
   AnswerInfo("7.0.15", "master");
   Answer("+OK\r\n");
-  EXPECT_EQ(Sent().size(), kScriptCount);
+  const std::vector<std::string> loads = Sent();
+  ASSERT_EQ(loads.size(), kScriptCount);
+  for (Script script : {Script::kEnsure, Script::kInvalidateAll, Script::kRaiseBarrier}) {
+    EXPECT_NE(loads[static_cast<size_t>(script)].find("#!lua flags=allow-oom\n"), std::string::npos);
+  }
+  for (Script script : {Script::kWrite, Script::kTouch}) {
+    EXPECT_EQ(loads[static_cast<size_t>(script)].find("#!lua"), std::string::npos);
+  }
   for (size_t i = 0; i < kScriptCount; ++i) Answer(Bulk(kHash));
   const std::vector<std::string> ensure = Sent();
   ASSERT_EQ(ensure.size(), 1u);

@@ -217,6 +217,29 @@ TEST_F(RedisStoreTest, SpeaksTheOldProtocolWhereHelloIsUnknown) {
   EXPECT_EQ(Value(*store_, "key"), "(none)");
 }
 
+// The rights that docs/envelope.md names suffice.
+TEST_F(RedisStoreTest, NeedsNoMoreRightsThanTheDocumentationSays) {
+  StartServer();
+  const std::vector<std::string> rights = {
+      "ACL",   "SETUSER", "larder",     "reset",          "on",        ">pw",          "~larder:*", "+hello",
+      "+auth", "+select", "+ping",      "+info",          "+dbsize",   "+script|load", "+evalsha",  "+get",
+      "+pttl", "+unlink", "+set",       "+getrange",      "+setrange", "+strlen",      "+pexpire",  "+zadd",
+      "+zrem", "+zscore", "+zrevrange", "+zrangebyscore", "+del"};
+  ASSERT_EQ(Redis(rights), "OK");
+  RedisOptions options = PatientOptions();
+  options.user = "larder";
+  options.password = "pw";
+  StartStore(options);
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  EXPECT_EQ(Value(*store_, "key"), "value");
+  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
+  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, 0, {}, 0})->found);
+  EXPECT_TRUE(EraseNow(*store_, {"default", {"key"}, 0}).ok());
+  EXPECT_TRUE(InvalidateAllNow(*store_, "default", {}).ok());
+  EXPECT_TRUE(RaiseBarrierNow(*store_, "default").ok());
+  EXPECT_EQ(DescribeNow(*store_)->detail, "");
+}
+
 TEST_F(RedisStoreTest, WorksOverAUnixSocketAndInAnotherDatabase) {
   RedisServer::Options options;
   options.unix_socket = true;

@@ -161,6 +161,14 @@ TEST_F(EnvelopeTest, TellsForeignFromNewerFromCorrupt) {
   EXPECT_EQ(DecodeFault(no_version), EnvelopeFault::kCorrupt);
 }
 
+TEST_F(EnvelopeTest, TakesOneFrameOnly) {
+  const std::string value(1'000, 'x');
+  const std::string half = *codec_.Compress(std::string_view(value).substr(0, 500), 500);
+  std::string two = Encode(*MakeEntry(value), 1).substr(0, kEnvelopeHeaderBytes + 10) + half + half;
+  two[55] = static_cast<char>(2 * half.size());
+  EXPECT_EQ(DecodeFault(two), EnvelopeFault::kCorrupt);
+}
+
 TEST_F(EnvelopeTest, AllocatesNothingAboveTheLimit) {
   const std::string value(1'000, 'x');
   for (size_t compress_from : {size_t{0}, size_t{1}}) {
