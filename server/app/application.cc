@@ -127,8 +127,7 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
       CacheService::Options{.server_version = kVersion,
                             .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes)},
       parts->engine.get(), parts->store.get(), clock, &parts->registry);
-  parts->health_service =
-      std::make_unique<HealthService>(std::set<std::string>{"larder.v1.Cache"}, &parts->registry);
+  parts->health_service = std::make_unique<HealthService>(std::set<std::string>{"larder.v1.Cache"}, &parts->registry);
 
   // From here on ~Application takes down whatever has been started.
   std::unique_ptr<Application> application(new Application(std::move(parts)));
@@ -155,10 +154,7 @@ absl::Status Application::Listen() {
           [&parts]() -> HttpResponse {
             return {.status = 200, .body = parts.registry.RenderText(), .content_type = kExpositionFormat};
           }},
-         {"/healthz",
-          []() -> HttpResponse {
-            return {.status = 200, .body = "ok\n", .content_type = kPlainText};
-          }},
+         {"/healthz", []() -> HttpResponse { return {.status = 200, .body = "ok\n", .content_type = kPlainText}; }},
          {"/readyz", [&parts] { return Readiness(parts.ready, *parts.store); }}});
     if (!http.ok()) return absl::UnavailableError(absl::StrCat("operations.listen: ", http.status().message()));
     parts.http = *std::move(http);

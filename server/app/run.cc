@@ -50,8 +50,7 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
 }
 
 absl::StatusOr<LoadedConfig> Load(const CommandLine& line) {
-  return LoadConfig(
-      {.file = line.config_file, .environment = ProcessEnvironment(), .resources = DetectResources()});
+  return LoadConfig({.file = line.config_file, .environment = ProcessEnvironment(), .resources = DetectResources()});
 }
 
 void PrintProblems(const absl::Status& status) {

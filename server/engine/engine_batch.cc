@@ -11,7 +11,7 @@ namespace {
 
 // A key of a batch that the near tier did not have.
 struct Wanted {
-  size_t index;   // in the batch
+  size_t index;  // in the batch
   uint64_t hash;
   uint64_t mark;  // of the key's writes, when the read began
 };

@@ -9,8 +9,8 @@
 namespace larder {
 namespace {
 
-// One write by this replica to one key (COHERENCE N3): nothing that was read meanwhile enters the near tier, and what is
-// there leaves it both when the write starts and before it is acknowledged.
+// One write by this replica to one key (COHERENCE N3): nothing that was read meanwhile enters the near tier, and what
+// is there leaves it both when the write starts and before it is acknowledged.
 class OwnWrite {
  public:
   OwnWrite(Keyspace& space, std::string key)
@@ -30,8 +30,8 @@ class OwnWrite {
   void EndAdmitting(EntryRef entry) {
     const uint64_t mark = space_->marks().Mark(hash_);
     const bool alone = mark == mark_ + 1;
-    if (!alone || !space_->near().Admit(key_, hash_, std::move(entry),
-                                        [&] { return space_->marks().Current(hash_) == mark; })) {
+    if (!alone ||
+        !space_->near().Admit(key_, hash_, std::move(entry), [&] { return space_->marks().Current(hash_) == mark; })) {
       space_->near().Erase(key_, hash_);
     }
   }
@@ -165,8 +165,8 @@ void CacheEngine::Touch(const CallContext& call, const TouchCommand& command, Do
     }
     space.clock().Apply(result->control);
     (result->found ? space.metrics().touches : space.metrics().touch_misses).Add();
-    std::move(done)(TouchAnswer{
-        .found = result->found, .version = result->version, .ttl_ms = result->ttl_nanos / kNanosPerMilli});
+    std::move(done)(
+        TouchAnswer{.found = result->found, .version = result->version, .ttl_ms = result->ttl_nanos / kNanosPerMilli});
   });
 }
 
@@ -187,17 +187,17 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
   if (command.keys.empty()) return InvalidateAll(call, space, 0, std::move(done));
   std::vector<std::string> keys(command.keys.begin(), command.keys.end());
   const size_t named = keys.size();
-  EraseKeys(call, space, std::move(keys),
-            [this, call, &space, named, all = command.all,
-             done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
-              if (!erased.ok()) {
-                space.metrics().invalidation_errors.Add();
-                return std::move(done)(erased.status());
-              }
-              space.metrics().invalidated_keys.Add(named);
-              if (all) return InvalidateAll(call, space, *erased, std::move(done));
-              std::move(done)(InvalidateAnswer{.dropped = *erased});
-            });
+  EraseKeys(
+      call, space, std::move(keys),
+      [this, call, &space, named, all = command.all, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
+        if (!erased.ok()) {
+          space.metrics().invalidation_errors.Add();
+          return std::move(done)(erased.status());
+        }
+        space.metrics().invalidated_keys.Add(named);
+        if (all) return InvalidateAll(call, space, *erased, std::move(done));
+        std::move(done)(InvalidateAnswer{.dropped = *erased});
+      });
 }
 
 void CacheEngine::EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys,
@@ -205,8 +205,7 @@ void CacheEngine::EraseKeys(const CallContext& call, Keyspace& space, std::vecto
   std::vector<OwnWrite> own;
   own.reserve(keys.size());
   for (const std::string& key : keys) own.emplace_back(space, key);
-  EraseRequest erase{
-      .name_space = space.name(), .keys = std::move(keys), .deadline_nanos = call.deadline_nanos};
+  EraseRequest erase{.name_space = space.name(), .keys = std::move(keys), .deadline_nanos = call.deadline_nanos};
   store_->Erase(std::move(erase),
                 [own = std::move(own), done = std::move(done)](absl::StatusOr<EraseResult> result) mutable {
                   for (OwnWrite& write : own) write.End();
@@ -217,17 +216,16 @@ void CacheEngine::EraseKeys(const CallContext& call, Keyspace& space, std::vecto
 
 void CacheEngine::InvalidateAll(const CallContext& call, Keyspace& space, int64_t dropped,
                                 Done<InvalidateAnswer> done) {
-  store_->InvalidateAll(
-      space.name(), space.clock().known(), call.deadline_nanos,
-      [&space, dropped, done = std::move(done)](absl::StatusOr<ControlUpdate> update) mutable {
-        if (!update.ok()) {
-          space.metrics().invalidation_errors.Add();
-          return std::move(done)(update.status());
-        }
-        space.clock().Apply(*update);
-        space.metrics().invalidated_all.Add();
-        std::move(done)(InvalidateAnswer{.dropped = dropped});
-      });
+  store_->InvalidateAll(space.name(), space.clock().known(), call.deadline_nanos,
+                        [&space, dropped, done = std::move(done)](absl::StatusOr<ControlUpdate> update) mutable {
+                          if (!update.ok()) {
+                            space.metrics().invalidation_errors.Add();
+                            return std::move(done)(update.status());
+                          }
+                          space.clock().Apply(*update);
+                          space.metrics().invalidated_all.Add();
+                          std::move(done)(InvalidateAnswer{.dropped = dropped});
+                        });
 }
 
 void CacheEngine::Position(const CallContext& call, std::string_view name_space, Done<ClockPosition> done) {
@@ -277,14 +275,13 @@ void CacheEngine::ReplacePolicies(const std::vector<NamespacePolicy>& policies, 
       continue;
     }
     pending->left.fetch_add(1);
-    store_->RaiseBarrier(space.name(), deadline_nanos,
-                         [&space, policy, pending](absl::StatusOr<ControlUpdate> update) {
-                           if (update.ok()) {
-                             space.clock().Apply(*update);
-                             space.ReplacePolicy(policy);
-                           }
-                           pending->End(update.status());
-                         });
+    store_->RaiseBarrier(space.name(), deadline_nanos, [&space, policy, pending](absl::StatusOr<ControlUpdate> update) {
+      if (update.ok()) {
+        space.clock().Apply(*update);
+        space.ReplacePolicy(policy);
+      }
+      pending->End(update.status());
+    });
   }
   pending->End(absl::OkStatus());
 }

@@ -21,8 +21,7 @@ Counter& Requests(Registry& registry, const std::string& name, const char* tier,
 }
 
 Counter& Writes(Registry& registry, const std::string& name, const char* operation, const char* result) {
-  return registry.AddCounter(kWrites, kWritesHelp,
-                             {{"namespace", name}, {"operation", operation}, {"result", result}});
+  return registry.AddCounter(kWrites, kWritesHelp, {{"namespace", name}, {"operation", operation}, {"result", result}});
 }
 
 Counter& Invalidations(Registry& registry, const std::string& name, const char* kind, const char* result) {

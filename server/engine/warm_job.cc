@@ -15,7 +15,11 @@ struct OwnedEntry {
         ttl(command.ttl) {}
 
   SetCommand View() const {
-    return {.name_space = name_space, .key = key, .value = value, .content_type = content_type, .ttl = ttl,
+    return {.name_space = name_space,
+            .key = key,
+            .value = value,
+            .content_type = content_type,
+            .ttl = ttl,
             .condition = {}};
   }
 
@@ -89,8 +93,7 @@ void WarmJob::End(int64_t index, std::string_view key, int64_t bytes, const absl
 
 bool WarmJob::HasRoom() const {
   MutexLock lock(&mutex_);
-  return in_flight_ < kMaxInFlight &&
-         in_flight_ + static_cast<int64_t>(progress_.failures.size()) < kMaxUnreported;
+  return in_flight_ < kMaxInFlight && in_flight_ + static_cast<int64_t>(progress_.failures.size()) < kMaxUnreported;
 }
 
 bool WarmJob::Idle() const {

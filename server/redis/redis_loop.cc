@@ -1,5 +1,7 @@
 #include "server/redis/redis_loop.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -23,6 +25,15 @@ void Drain(int fd) {
   uint64_t count = 0;
   // EAGAIN where it was not ready after all.
   [[maybe_unused]] const ssize_t size = ::read(fd, &count, sizeof(count));
+}
+
+// hiredis writes to sockets without MSG_NOSIGNAL. The signal goes to the thread that wrote, so that blocking it there
+// is enough, and leaves the rest of the process as it is.
+void BlockPipeSignal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 absl::Status AddToEpoll(int epoll, int fd) {
@@ -100,6 +111,7 @@ void RedisLoop::Watch(int fd, bool reading, bool writing, Handler* handler) {
 }
 
 void RedisLoop::Run() {
+  BlockPipeSignal();
   bool running = true;
   while (running) {
     ArmTimer();

@@ -20,10 +20,9 @@ constexpr int kArmedStreams = 16;
 
 void FailAborted(UnaryCall* call, uint64_t current_version) {
   if (current_version != 0) call->AddTrailer("larder-version", absl::StrCat(current_version));
-  call->Fail(absl::AbortedError(current_version == 0
-                                    ? "the condition does not hold: there is no entry"
-                                    : absl::StrCat("the condition does not hold: the entry's version is ",
-                                                   current_version)));
+  call->Fail(absl::AbortedError(
+      current_version == 0 ? "the condition does not hold: there is no entry"
+                           : absl::StrCat("the condition does not hold: the entry's version is ", current_version)));
 }
 
 void FillResult(const absl::StatusOr<SetAnswer>& answer, v1::BatchSetResult* result) {
@@ -52,10 +51,9 @@ CacheService::CacheService(Options options, CacheEngine* engine, Store* store, c
       warm_metrics_(*registry, kServiceName, "Warm", "bidi_stream") {
   const auto add = [&](const char* name, auto request, void (CacheService::*handle)(UnaryCall*), int armed) {
     methods_.push_back(std::make_unique<UnaryMethod>(UnaryMethod{
-        .request =
-            [this, request](grpc::ServerContext* context, grpc::ByteBuffer* incoming, UnaryMethod::Responder* responder,
-                            grpc::ServerCompletionQueue* queue,
-                            void* tag) { (service_.*request)(context, incoming, responder, queue, queue, tag); },
+        .request = [this, request](grpc::ServerContext* context, grpc::ByteBuffer* incoming,
+                                   UnaryMethod::Responder* responder, grpc::ServerCompletionQueue* queue,
+                                   void* tag) { (service_.*request)(context, incoming, responder, queue, queue, tag); },
         .handle = [this, handle](UnaryCall* call) { (this->*handle)(call); },
         .metrics = MethodMetrics(*registry, kServiceName, name, "unary"),
         .armed = armed}));
@@ -141,8 +139,7 @@ void CacheService::BatchSet(UnaryCall* call) {
       command = absl::InvalidArgumentError("namespace: must be empty or that of the batch");
     }
     if (!command.ok()) {
-      return call->Fail(
-          absl::InvalidArgumentError(absl::StrCat("entries[", i, "]: ", command.status().message())));
+      return call->Fail(absl::InvalidArgumentError(absl::StrCat("entries[", i, "]: ", command.status().message())));
     }
     commands.push_back(*std::move(command));
   }

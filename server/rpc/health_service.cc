@@ -81,10 +81,9 @@ class HealthWatchCall final : public StreamCall<grpc::ServerAsyncWriter<grpc::By
 
 HealthService::HealthService(std::set<std::string> services, Registry* registry)
     : services_(std::move(services)),
-      check_{.request =
-                 [this](grpc::ServerContext* context, grpc::ByteBuffer* incoming, UnaryMethod::Responder* responder,
-                        grpc::ServerCompletionQueue* queue,
-                        void* tag) { service_.RequestCheck(context, incoming, responder, queue, queue, tag); },
+      check_{.request = [this](grpc::ServerContext* context, grpc::ByteBuffer* incoming,
+                               UnaryMethod::Responder* responder, grpc::ServerCompletionQueue* queue,
+                               void* tag) { service_.RequestCheck(context, incoming, responder, queue, queue, tag); },
              .handle = [this](UnaryCall* call) { Check(call); },
              .metrics = MethodMetrics(*registry, kServiceName, "Check", "unary"),
              .armed = kArmed},

@@ -34,9 +34,8 @@ class HealthService final : public RpcService {
 
  private:
   friend class HealthWatchCall;
-  using Service =
-      grpc::health::v1::Health::WithRawMethod_Check<grpc::health::v1::Health::WithRawMethod_Watch<
-          grpc::health::v1::Health::Service>>;
+  using Service = grpc::health::v1::Health::WithRawMethod_Check<
+      grpc::health::v1::Health::WithRawMethod_Watch<grpc::health::v1::Health::Service>>;
 
   void Check(UnaryCall* call);
   bool Knows(const std::string& name) const { return name.empty() || services_.count(name) > 0; }

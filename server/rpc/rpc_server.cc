@@ -63,7 +63,8 @@ void CallCount::WaitForNone() {
   while (count_.load(std::memory_order_acquire) != 0) none_.Wait(&mutex_);
 }
 
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const Options& options, const std::vector<RpcService*>& services,
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const Options& options,
+                                                            const std::vector<RpcService*>& services,
                                                             const Clock* clock) {
   EnableReflection();
   grpc::ServerBuilder builder;

@@ -62,8 +62,8 @@ class RpcServer {
   };
 
   // Listens and serves. UNAVAILABLE naming the address if it cannot be had. The pointees must outlive the server.
-  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const Options& options, const std::vector<RpcService*>& services,
-                                                          const Clock* clock);
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const Options& options,
+                                                          const std::vector<RpcService*>& services, const Clock* clock);
 
   // Shutdown(0) if that has not been called.
   ~RpcServer();

@@ -21,9 +21,9 @@ namespace larder {
 
 // The base of a stream's handler. `Stream` is grpc::ServerAsyncReaderWriter or grpc::ServerAsyncWriter over ByteBuffer.
 //
-// The On... methods run on the queue's thread, one at a time; Read, Write and Finish may be called on any thread. At most
-// one read and one write are under way: whoever has more to say waits for OnWritten. The call owns itself through the
-// operations under way, each of which holds a reference; a handler that waits for something else keeps a weak_ptr.
+// The On... methods run on the queue's thread, one at a time; Read, Write and Finish may be called on any thread. At
+// most one read and one write are under way: whoever has more to say waits for OnWritten. The call owns itself through
+// the operations under way, each of which holds a reference; a handler that waits for something else keeps a weak_ptr.
 template <typename Stream>
 class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
  public:

@@ -236,9 +236,8 @@ TouchCommand ToCommand(const v1::TouchRequest& request) {
 }
 
 InvalidateCommand ToCommand(const v1::InvalidateRequest& request) {
-  return {.name_space = request.namespace_(),
-          .keys = {request.keys().begin(), request.keys().end()},
-          .all = request.all()};
+  return {
+      .name_space = request.namespace_(), .keys = {request.keys().begin(), request.keys().end()}, .all = request.all()};
 }
 
 absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request) {

@@ -129,8 +129,8 @@ absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(WriteRequest request) {
   const uint64_t version = request.entry->meta().version;
   const size_t footprint = request.entry->footprint();
   if (!cache_.Admit(cache_key, hash, std::move(request.entry), AlwaysValid)) {
-    return absl::InvalidArgumentError(absl::StrCat("value: with its overhead ", footprint,
-                                                   " bytes, which is more than the embedded store can hold"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("value: with its overhead ", footprint, " bytes, which is more than the embedded store can hold"));
   }
   result.applied = true;
   result.current_version = version;

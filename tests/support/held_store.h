@@ -87,7 +87,7 @@ class HeldStore final : public Store {
     auto shared_done = std::make_shared<StoreCallback<T>>(std::move(done));
     const auto carry_out = [this, shared_done, call, hold = hold_answers] {
       call([this, shared_done, hold](absl::StatusOr<T> result) {
-        if (!hold) return std::move (*shared_done)(std::move(result));
+        if (!hold) return std::move(*shared_done)(std::move(result));
         held_.push_back([shared_done, result]() mutable { std::move (*shared_done)(std::move(result)); });
       });
     };

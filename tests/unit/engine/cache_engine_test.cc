@@ -158,7 +158,11 @@ TEST_F(EngineTest, ABatchThatBreaksALimitStoresNothing) {
 TEST_F(EngineTest, EntriesOfABatchSucceedOrFailOnTheirOwn) {
   ASSERT_TRUE(Set("a", "1")->applied);
   const std::vector<SetCommand> commands = {
-      {.name_space = {}, .key = "a", .value = "2", .content_type = {}, .ttl = {},
+      {.name_space = {},
+       .key = "a",
+       .value = "2",
+       .content_type = {},
+       .ttl = {},
        .condition = {.kind = Condition::Kind::kAbsent}},
       {.name_space = {}, .key = "b", .value = "2", .content_type = {}, .ttl = {}, .condition = {}}};
   engine_.BatchSet({}, "shop", commands, [](absl::StatusOr<std::vector<absl::StatusOr<SetAnswer>>> answers) {

@@ -41,10 +41,9 @@ class EngineTest : public ::testing::Test {
   absl::StatusOr<SetAnswer> Set(const std::string& key, const std::string& value, Condition condition = {},
                                 TtlChoice ttl = {}) {
     std::optional<absl::StatusOr<SetAnswer>> got;
-    engine_.Set({},
-                {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = ttl,
-                 .condition = condition},
-                [&](absl::StatusOr<SetAnswer> answer) { got = std::move(answer); });
+    engine_.Set(
+        {}, {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = ttl, .condition = condition},
+        [&](absl::StatusOr<SetAnswer> answer) { got = std::move(answer); });
     return got ? *got : absl::InternalError("no answer yet");
   }
 
@@ -66,12 +65,11 @@ class EngineTest : public ::testing::Test {
   Registry registry_;
   EmbeddedStore embedded_{&clock_, {.capacity_bytes = 16 << 20}};
   HeldStore store_{&embedded_};
-  CacheEngine engine_{{.near_capacity_bytes = 8 << 20,
-                       .namespaces = {PolicyNamed("default"), PolicyNamed("shop")},
-                       .version_seed = 1},
-                      &store_,
-                      &clock_,
-                      &registry_};
+  CacheEngine engine_{
+      {.near_capacity_bytes = 8 << 20, .namespaces = {PolicyNamed("default"), PolicyNamed("shop")}, .version_seed = 1},
+      &store_,
+      &clock_,
+      &registry_};
 };
 
 }  // namespace larder

@@ -24,8 +24,7 @@ class EngineRaceTest : public EngineTest {
     engine_.Get({}, {.name_space = "shop", .key = key, .from_store = true}, later->Callback());
   }
   void StartSet(const std::string& key, const std::string& value, Later<SetAnswer>* later) {
-    engine_.Set({},
-                {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = {}, .condition = {}},
+    engine_.Set({}, {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = {}, .condition = {}},
                 later->Callback());
   }
 };

@@ -8,8 +8,8 @@ namespace {
 class WarmJobTest : public EngineTest {
  protected:
   void Submit(const std::string& key, const std::string& value) {
-    job_->Submit({}, {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = {},
-                      .condition = {}});
+    job_->Submit({},
+                 {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = {}, .condition = {}});
   }
 
   int done_ = 0;

@@ -19,7 +19,7 @@ TEST(RedisConnectionTest, EndsAnOperationThatTheLoopDidNotTake) {
   RedisOptions options;
   options.port = (*server)->port();
   RedisLoop loop(&clock);
-  RedisConnection connection(&loop, &clock, options, {});
+  RedisConnection connection(&loop, &clock, options, {}, nullptr);
   ASSERT_TRUE(loop.Start().ok());
   connection.Start();
   ASSERT_TRUE(Eventually([&] { return connection.state() == StoreInfo::State::kReady; }));
@@ -46,7 +46,7 @@ TEST(RedisConnectionTest, AnswersAPipelineAsAWhole) {
   options.port = (*server)->port();
   options.operation_timeout_nanos = 10 * kNanosPerSecond;
   RedisLoop loop(&clock);
-  RedisConnection connection(&loop, &clock, options, {});
+  RedisConnection connection(&loop, &clock, options, {}, nullptr);
   ASSERT_TRUE(loop.Start().ok());
   connection.Start();
   ASSERT_TRUE(Eventually([&] { return connection.state() == StoreInfo::State::kReady; }));

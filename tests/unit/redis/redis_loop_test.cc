@@ -1,8 +1,10 @@
 #include "server/redis/redis_loop.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <thread>
 #include <vector>
 
@@ -116,6 +118,23 @@ TEST(RedisLoopTest, TimersRunInOrderOfTheirTimeAndNeverEarly) {
     EXPECT_FALSE(early);
   }
   loop.Stop();
+}
+
+// A Redis that goes away while it is written to must not take the process with it.
+TEST(RedisLoopTest, AWriteThatNobodyReadsIsAnErrorOnly) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const UniqueFd write_end(ends[1]);
+  ::close(ends[0]);
+  SystemClock clock;
+  RedisLoop loop(&clock);
+  ASSERT_TRUE(loop.Start().ok());
+  std::atomic<int> error{0};
+  ASSERT_TRUE(loop.Post([&] {
+    if (::write(write_end.get(), "x", 1) < 0) error.store(errno);
+  }));
+  loop.Stop();
+  EXPECT_EQ(error.load(), EPIPE);
 }
 
 TEST(RedisLoopTest, StopsWithoutHavingStarted) {
