@@ -7,8 +7,7 @@ namespace larder {
 
 EntryRef Entry::CreateUninitialized(const EntryMeta& meta, std::string_view content_type, size_t value_size) {
   void* memory = ::operator new(sizeof(Entry) + content_type.size() + value_size);
-  auto* entry =
-      new (memory) Entry(meta, static_cast<uint16_t>(content_type.size()), static_cast<uint32_t>(value_size));
+  auto* entry = new (memory) Entry(meta, static_cast<uint16_t>(content_type.size()), static_cast<uint32_t>(value_size));
   if (!content_type.empty()) std::memcpy(entry->payload(), content_type.data(), content_type.size());
   return EntryRef::Adopt(entry);
 }

@@ -5,48 +5,29 @@
 
 namespace larder {
 
-void GhostTable::Insert(uint64_t hash, size_t window) {
-  if (window > buckets_.size() * kSlotsPerBucket) Grow(window);
+void GhostTable::Reserve(size_t ghosts) {
+  if (ghosts <= buckets_.size() * kBucketSize) return;
+  // A quarter more, so that a cache that fills up slowly does not come here each time.
+  buckets_.assign((ghosts + ghosts / 4) / kBucketSize + 1, Bucket());
+}
+
+// In place of an empty one, or else of the one that was asked for least recently.
+void GhostTable::Insert(uint64_t hash, const AccessRecord& record, uint32_t now) {
   if (buckets_.empty()) return;
-  if (++clock_ == 0) clock_ = 1;
-  Place({Fingerprint(hash), clock_});
+  const auto age = [now](const AccessRecord& ghost) { return ghost.tag == 0 ? UINT32_MAX : now - ghost.last_access; };
+  Bucket& bucket = BucketOf(hash);
+  AccessRecord& oldest = *std::max_element(
+      bucket.begin(), bucket.end(), [&](const AccessRecord& a, const AccessRecord& b) { return age(a) < age(b); });
+  oldest = record;
+  oldest.tag = Fingerprint(hash);
 }
 
-bool GhostTable::Take(uint64_t hash, size_t window) {
-  if (buckets_.empty()) return false;
-  const uint32_t fingerprint = Fingerprint(hash);
-  for (Slot& slot : BucketFor(fingerprint)) {
-    if (slot.inserted_at == 0 || slot.fingerprint != fingerprint) continue;
-    const bool recent = Age(slot) < window;
-    slot = Slot();
-    return recent;
+std::optional<AccessRecord> GhostTable::Take(uint64_t hash) {
+  if (buckets_.empty()) return std::nullopt;
+  for (AccessRecord& ghost : BucketOf(hash)) {
+    if (ghost.tag == Fingerprint(hash)) return std::exchange(ghost, AccessRecord());
   }
-  return false;
-}
-
-// In place of the same fingerprint, or else of the oldest (an empty slot is older than any).
-void GhostTable::Place(const Slot& slot) {
-  Bucket& bucket = BucketFor(slot.fingerprint);
-  Slot* place = &bucket[0];
-  for (Slot& candidate : bucket) {
-    if (candidate.inserted_at != 0 && candidate.fingerprint == slot.fingerprint) {
-      place = &candidate;
-      break;
-    }
-    if (Age(candidate) > Age(*place)) place = &candidate;
-  }
-  *place = slot;
-}
-
-void GhostTable::Grow(size_t window) {
-  size_t count = std::max<size_t>(1, buckets_.size());
-  while (count * kSlotsPerBucket < window) count *= 2;
-  std::vector<Bucket> old = std::exchange(buckets_, std::vector<Bucket>(count));
-  for (const Bucket& bucket : old) {
-    for (const Slot& slot : bucket) {
-      if (slot.inserted_at != 0) Place(slot);
-    }
-  }
+  return std::nullopt;
 }
 
 }  // namespace larder

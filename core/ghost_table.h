@@ -5,39 +5,40 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "core/reuse_model.h"
 
 namespace larder {
 
-// A set of the hashes inserted last, in first-in-first-out order: Take() finds a hash while at most `window` others
-// were inserted after it. Approximate in both directions, which a cache's policy forgives: two hashes may share a
-// fingerprint (about one look-up in 2^30), and a crowded bucket forgets its oldest early.
+// The access records of keys that are not in the cache, by hash. Approximate, which a cache's policy forgives: a record
+// may be taken for that of another key (about one look-up in 8,000), and each bucket of eight forgets whichever of its
+// keys was asked for least recently when another comes.
 //
-// Not thread-safe. Takes 8 to 16 bytes for each hash of the largest window seen.
+// Not thread-safe. Takes eight bytes for each record.
 class GhostTable {
  public:
-  // `window` is how many insertions the table should look back from now on.
-  void Insert(uint64_t hash, size_t window);
+  // Places for records, a cache line of them. The tag is the key's fingerprint, or 0 where there is none.
+  static constexpr size_t kBucketSize = 8;
+  using Bucket = std::array<AccessRecord, kBucketSize>;
 
-  // True, and forgets the hash, if it was inserted at most `window` insertions ago.
-  bool Take(uint64_t hash, size_t window);
+  // Makes room for `ghosts` if it has less; forgets everything then.
+  void Reserve(size_t ghosts);
+
+  size_t bucket_count() const { return buckets_.size(); }
+  const Bucket& bucket(size_t i) const { return buckets_[i]; }
+
+  void Insert(uint64_t hash, const AccessRecord& record, uint32_t now);
+
+  // The record, which is forgotten.
+  std::optional<AccessRecord> Take(uint64_t hash);
 
  private:
-  struct Slot {
-    uint32_t fingerprint = 0;
-    uint32_t inserted_at = 0;  // 0: empty
-  };
-  static constexpr size_t kSlotsPerBucket = 8;  // one cache line
-  using Bucket = std::array<Slot, kSlotsPerBucket>;
+  static uint16_t Fingerprint(uint64_t hash) { return static_cast<uint16_t>(hash | 1); }
+  Bucket& BucketOf(uint64_t hash) { return buckets_[(hash >> 16 & 0xffffffff) * buckets_.size() >> 32]; }
 
-  static uint32_t Fingerprint(uint64_t hash) { return static_cast<uint32_t>(hash >> 16); }
-  Bucket& BucketFor(uint32_t fingerprint) { return buckets_[fingerprint & (buckets_.size() - 1)]; }
-  uint32_t Age(const Slot& slot) const { return slot.inserted_at == 0 ? UINT32_MAX : clock_ - slot.inserted_at; }
-  void Place(const Slot& slot);
-  void Grow(size_t window);
-
-  std::vector<Bucket> buckets_;  // a power of two of them
-  uint32_t clock_ = 0;           // counts insertions; wraps around past 0
+  std::vector<Bucket> buckets_;
 };
 
 }  // namespace larder

@@ -33,11 +33,12 @@ struct NearCacheStats {
 class NearCache {
  public:
   struct Options {
-    // Bound on everything the entries take: keys, values, and this class's own overhead for each. 0: holds nothing.
+    // Bound on everything the entries take: keys, values, and this class's own overhead for each. Not counted are some
+    // 20 KiB that each shard takes besides. 0: holds nothing.
     size_t capacity_bytes = 0;
     // A power of two, at most 256; 0 chooses as many as leave 8 MiB or more to each, at most 64. An entry may take a
-    // quarter of a shard, so that those of 1 MiB are taken from 16 MiB of capacity on (from 4 MiB with one shard), and a
-    // shard of small entries holds so many that the shards' unequal luck costs no hits.
+    // quarter of a shard, so that from 5 MiB of capacity on a value of 1 MiB is taken, and a shard holds so many small
+    // entries that the shards' unequal luck costs no hits.
     int shards = 0;
   };
 

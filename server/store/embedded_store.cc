@@ -130,7 +130,7 @@ absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(WriteRequest request) {
   const size_t footprint = request.entry->footprint();
   if (!cache_.Admit(cache_key, hash, std::move(request.entry), AlwaysValid)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("value: with its overhead ", footprint, " bytes, which is more than the embedded store can hold"));
+        absl::StrCat("value: with its overhead ", footprint, " bytes, larger than the embedded store can hold"));
   }
   result.applied = true;
   result.current_version = version;

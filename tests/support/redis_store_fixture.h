@@ -44,7 +44,9 @@ class RedisStoreFixture : public testing::Test {
   }
 
   std::unique_ptr<RedisStore> MakeStore(const RedisOptions& options) {
-    RedisStore::Parts parts{options, {"default", "other"}, nullptr};
+    RedisStore::Parts parts;
+    parts.options = options;
+    parts.namespaces = {"default", "other"};
     parts.warn = [this](std::string_view text) {
       MutexLock lock(&warnings_mutex_);
       warnings_.emplace_back(text);

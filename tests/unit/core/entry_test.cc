@@ -16,12 +16,8 @@ std::string AllBytes() {
 }
 
 TEST(EntryTest, KeepsNumbersContentTypeAndValue) {
-  const EntryMeta meta = {.version = 1,
-                          .generation = 2,
-                          .epoch = 3,
-                          .created_nanos = 4,
-                          .expires_nanos = 5,
-                          .read_nanos = 6};
+  const EntryMeta meta = {
+      .version = 1, .generation = 2, .epoch = 3, .created_nanos = 4, .expires_nanos = 5, .read_nanos = 6};
   const EntryRef entry = Entry::Create(meta, "text/plain", AllBytes());
   EXPECT_EQ(entry->meta().version, 1u);
   EXPECT_EQ(entry->meta().generation, 2u);
