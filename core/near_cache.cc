@@ -76,6 +76,15 @@ struct Probe {
   uint64_t hash;
 };
 
+struct HasKey {
+  bool operator()(uint32_t position) const {
+    const Key& key = *(*slots)[position].key;
+    return key.hash() == probe.hash && key.text() == probe.key;
+  }
+  const Slots* slots;
+  Probe probe;
+};
+
 constexpr size_t kMinShardBytes = 8 << 20;
 constexpr size_t kMaxChosenShards = 64;
 constexpr size_t kMaxShards = 256;
@@ -228,11 +237,7 @@ void NearCache::Shard::AddTo(NearCacheStats* stats) const {
 }
 
 std::optional<uint32_t> NearCache::Shard::Lookup(const Probe& probe) const {
-  const Slots& slots = slots_;
-  return index_.Find(probe.hash, [&](uint32_t position) {
-    const Key& key = *slots[position].key;
-    return key.hash() == probe.hash && key.text() == probe.key;
-  });
+  return index_.Find(probe.hash, HasKey{&slots_, probe});
 }
 
 void NearCache::Shard::CountAccess() {

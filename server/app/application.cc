@@ -79,6 +79,21 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   return options;
 }
 
+// The policies as a running server can take them: its namespaces and their shares of the near tier stay.
+std::vector<NamespacePolicy> Applicable(const std::vector<NamespacePolicy>& in_force,
+                                        const std::vector<NamespacePolicy>& wanted) {
+  std::vector<NamespacePolicy> policies = in_force;
+  for (NamespacePolicy& policy : policies) {
+    for (const NamespacePolicy& other : wanted) {
+      if (other.name != policy.name) continue;
+      const double near_share = policy.near_share;
+      policy = other;
+      policy.near_share = near_share;
+    }
+  }
+  return policies;
+}
+
 absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings, const Clock* clock, Logger* logger) {
   if (settings.redis.url.empty()) {
     return std::make_unique<EmbeddedStore>(
@@ -108,6 +123,11 @@ HttpResponse Readiness(const std::atomic<bool>& ready, const Store& store) {
 }  // namespace
 
 Application::Application(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+absl::Status Application::Check(const ServerSettings& settings) {
+  if (settings.redis.url.empty()) return absl::OkStatus();
+  return ToRedisOptions(settings).status();
+}
 
 absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSettings& settings, const Clock* clock,
                                                                 Logger* logger) {
@@ -188,13 +208,14 @@ void Application::Reload(const ServerSettings& settings) {
     parts.logger->Warning("changed in the configuration, but needs a restart", {{"change", line}});
   }
   for (const std::string& line : diff.policy) parts.logger->Info("applying a change of policy", {{"change", line}});
+  parts.settings.namespaces = Applicable(parts.settings.namespaces, settings.namespaces);
   parts.engine->ReplacePolicies(
-      settings.namespaces, std::numeric_limits<int64_t>::max(), [logger = parts.logger](absl::StatusOr<bool> done) {
+      parts.settings.namespaces, std::numeric_limits<int64_t>::max(),
+      [logger = parts.logger](absl::StatusOr<bool> done) {
         if (done.ok()) return logger->Info("policies are in force");
         logger->Error("a namespace stays off: no barrier could be raised before switching it on; reload again",
                       {{"error", std::string(done.status().message())}});
       });
-  parts.settings.namespaces = settings.namespaces;
 }
 
 void Application::Stop() {

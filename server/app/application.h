@@ -16,6 +16,9 @@ namespace larder {
 // reloads and stops it.
 class Application {
  public:
+  // What LoadConfig could not judge: whether the Redis URL is one. INVALID_ARGUMENT naming the field.
+  static absl::Status Check(const ServerSettings& settings);
+
   // Returns once the server takes calls. UNAVAILABLE or INVALID_ARGUMENT naming what cannot be had; nothing is left
   // running then. Redis need not be there: without it the server serves what it can. The pointees must outlive it.
   static absl::StatusOr<std::unique_ptr<Application>> Start(const ServerSettings& settings, const Clock* clock,

@@ -41,6 +41,9 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
       ->type_name("FILE");
   app.add_flag("--check", line->check, "Check the configuration and exit: 0 if it is good, else 2");
   app.add_flag("--print-config", line->print_config, "Print the settings that result, without secrets, and exit");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("larderd: ") + error.what() + " (see larderd --help)\n";
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -94,9 +97,10 @@ std::string ConfigFile(const CommandLine& line) {
 
 void Reload(const CommandLine& line, Logger* logger, Application* application) {
   const absl::StatusOr<LoadedConfig> loaded = Load(line);
-  if (!loaded.ok()) {
+  const absl::Status status = loaded.ok() ? Application::Check(loaded->settings) : loaded.status();
+  if (!status.ok()) {
     logger->Error("the changed configuration is not good; going on with the one in force",
-                  {{"error", std::string(loaded.status().message())}});
+                  {{"error", std::string(status.message())}});
     return;
   }
   for (const std::string& warning : loaded->warnings) logger->Warning(warning);
@@ -131,8 +135,15 @@ int RunServer(int argc, char** argv) {
     PrintProblems(loaded.status());
     return kCannotStart;
   }
+  if (absl::Status status = Application::Check(loaded->settings); !status.ok()) {
+    PrintProblems(status);
+    return kCannotStart;
+  }
   if (line.print_config) std::cout << DescribeConfig(loaded->settings);
-  if (line.print_config || line.check) return kOk;
+  if (line.print_config || line.check) {
+    for (const std::string& warning : loaded->warnings) std::cerr << "larderd: warning: " << warning << std::endl;
+    return kOk;
+  }
 
   // Before any thread starts, so that each inherits it and the signals wait for sigtimedwait.
   sigset_t signals;

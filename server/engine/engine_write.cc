@@ -191,7 +191,7 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
       call, space, std::move(keys),
       [this, call, &space, named, all = command.all, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
         if (!erased.ok()) {
-          space.metrics().invalidation_errors.Add();
+          space.metrics().invalidated_keys_errors.Add();
           return std::move(done)(erased.status());
         }
         space.metrics().invalidated_keys.Add(named);
@@ -219,7 +219,7 @@ void CacheEngine::InvalidateAll(const CallContext& call, Keyspace& space, int64_
   store_->InvalidateAll(space.name(), space.clock().known(), call.deadline_nanos,
                         [&space, dropped, done = std::move(done)](absl::StatusOr<ControlUpdate> update) mutable {
                           if (!update.ok()) {
-                            space.metrics().invalidation_errors.Add();
+                            space.metrics().invalidated_all_errors.Add();
                             return std::move(done)(update.status());
                           }
                           space.clock().Apply(*update);
@@ -270,6 +270,7 @@ void CacheEngine::ReplacePolicies(const std::vector<NamespacePolicy>& policies, 
     const auto found = spaces_.find(policy.name);
     if (found == spaces_.end()) continue;
     Keyspace& space = *found->second;
+    if (policy == space.policy()) continue;
     if (!policy.enabled || space.policy().enabled) {
       space.ReplacePolicy(policy);
       continue;

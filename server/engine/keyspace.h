@@ -35,7 +35,8 @@ struct KeyspaceMetrics {
   Counter& touch_errors;
   Counter& invalidated_keys;
   Counter& invalidated_all;
-  Counter& invalidation_errors;
+  Counter& invalidated_keys_errors;
+  Counter& invalidated_all_errors;
   Counter& near_aged;
   Histogram& near_hit_latency;
   Histogram& store_hit_latency;
@@ -52,8 +53,8 @@ class Keyspace {
 
   const std::string& name() const { return name_; }
 
-  // Valid as long as this object: policies that were replaced are kept, since calls under way may still read them.
-  // There is one for each reload that changed it, so they are few.
+  // Valid as long as this object: policies that were replaced are kept, since calls under way may still read them. There
+  // is one for each time that somebody changed this namespace's policy, so they are few.
   const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
   void ReplacePolicy(NamespacePolicy policy);
 

@@ -20,6 +20,8 @@ inline constexpr size_t kMaxContentTypeBytes = 255;
 inline constexpr size_t kMaxBatchKeys = 1000;
 
 struct NamespacePolicy {
+  friend bool operator==(const NamespacePolicy&, const NamespacePolicy&) = default;
+
   std::string name;
   bool enabled = true;                          // false: every Get is a miss, nothing is stored
   int64_t default_ttl_ms = 300'000;             // where a Set names neither TTL nor class

@@ -1,6 +1,7 @@
 #ifndef LARDER_TESTS_SUPPORT_HELD_STORE_H_
 #define LARDER_TESTS_SUPPORT_HELD_STORE_H_
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <string>
@@ -12,7 +13,7 @@
 namespace larder {
 
 // A real store whose answers, or whose calls, can be held back and let go one by one: it orders what happens in a test
-// without threads and without sleeping. Not thread-safe.
+// without threads and without sleeping. Calls may be concurrent while nothing is held.
 class HeldStore final : public Store {
  public:
   explicit HeldStore(Store* store) : store_(store) {}
@@ -26,7 +27,7 @@ class HeldStore final : public Store {
   // Every write and erase is carried out, but answered with this error: the outcome is unknown to the caller.
   absl::Status lost_answer;
   bool shared = false;  // as if others wrote to the store too
-  int reads = 0;
+  std::atomic<int> reads{0};
 
   size_t held() const { return held_.size(); }
   // Lets the oldest one go.
