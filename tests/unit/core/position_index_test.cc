@@ -36,7 +36,7 @@ TEST(PositionIndexTest, AgreesWithAMapUnderRandomUse) {
   PositionIndex index;
   std::map<uint32_t, uint64_t> hashes;  // by position
   for (int step = 0; step < 50'000; ++step) {
-    const uint32_t position = random() % 400;
+    const auto position = static_cast<uint32_t>(random() % 400);
     const auto present = hashes.find(position);
     if (present == hashes.end()) {
       const uint64_t hash = random() % 64 * 17;
