@@ -76,6 +76,9 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->max_backoff_nanos = redis.max_backoff_ms * kNanosPerMilli;
   options->max_pending = static_cast<size_t>(redis.max_pending);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
+  if (absl::Status status = CheckRedisOptions(*options); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("store.redis.", status.message()));
+  }
   return options;
 }
 

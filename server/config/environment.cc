@@ -47,6 +47,7 @@ constexpr char kRedisMaxConnections[] = "REDIS_MAX_CONNECTIONS";
 constexpr char kCacheEnabled[] = "CACHE_ENABLED";
 constexpr char kDisableCache[] = "DISABLE_CACHE";
 constexpr char kMonitoringEnabled[] = "CACHE_MONITORING_ENABLED";
+constexpr char kWarmingEnabled[] = "CACHE_WARMING_ENABLED";
 constexpr char kDefaultTtl[] = "CACHE_DEFAULT_TTL";
 constexpr char kTtlPrefix[] = "CACHE_TTL_";
 constexpr char kTtlDefault[] = "CACHE_TTL_DEFAULT";
@@ -111,9 +112,10 @@ class Overrides {
     }
     const std::optional<std::string> connections = Get(kRedisMaxConnections);
     if (!connections.has_value()) return;
-    int number = 0;
-    if (!absl::SimpleAtoi(*connections, &number) || number < 1 || number > 64) {
-      findings_.AddProblemAt(kRedisMaxConnections, "", absl::StrCat(Quote(*connections), ", must be 1 to 64"));
+    uint64_t number = 0;
+    if (!absl::SimpleAtoi(*connections, &number) || number == 0) {
+      findings_.AddProblemAt(kRedisMaxConnections, "",
+                             absl::StrCat(Quote(*connections), ", must be a whole number from 1 on"));
     } else {
       findings_.AddWarning(kRedisMaxConnections, "has no effect: one connection carries all operations, pipelined");
     }
@@ -133,6 +135,9 @@ class Overrides {
     if (!GetFlag(kMonitoringEnabled).value_or(true)) {
       config_.mutable_operations()->set_listen("");
       findings_.SetOrigin("operations.listen", kMonitoringEnabled);
+    }
+    if (GetFlag(kWarmingEnabled).has_value()) {
+      findings_.AddWarning(kWarmingEnabled, "has no effect: there are no warm-up jobs; the Warm call works regardless");
     }
   }
 
@@ -187,8 +192,9 @@ void ApplyEnvironment(const Environment& environment, ServerConfig& config, Find
 }
 
 std::vector<std::string> EnvironmentNames() {
-  std::vector<std::string> names = {kConfigFileVariable, kRedisSsl,   kRedisMaxConnections, kCacheEnabled,
-                                    kDisableCache,       kDefaultTtl, kMonitoringEnabled,   kTtlDefault};
+  std::vector<std::string> names = {kConfigFileVariable, kRedisSsl,       kRedisMaxConnections,
+                                    kCacheEnabled,       kDisableCache,   kDefaultTtl,
+                                    kMonitoringEnabled,  kWarmingEnabled, kTtlDefault};
   for (const Variable& variable : kVariables) names.emplace_back(variable.name);
   names.push_back(absl::StrCat(kTtlPrefix, "<CLASS>"));
   return names;

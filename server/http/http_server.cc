@@ -34,7 +34,38 @@ uint16_t PortOf(int socket) {
   return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
 }
 
-// The socket is opened here and not by microhttpd, which does not tell why it could not.
+using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+// An address as it stands; for a name those of its addresses that are of a kind this machine has.
+int Resolve(const std::string& host, const std::string& port, AddressList& list) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST;
+  int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  if (error == EAI_NONAME) {
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_ADDRCONFIG;
+    error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  }
+  if (error == 0) list.reset(found);
+  return error;
+}
+
+// A socket that listens at `at`; else minus errno.
+int OpenListener(const addrinfo& at) {
+  const int listener = socket(at.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener < 0) return -errno;
+  // A restarted server takes its port over from the connections that its predecessor left behind.
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(listener, at.ai_addr, at.ai_addrlen) == 0 && listen(listener, SOMAXCONN) == 0) return listener;
+  const int error = errno;
+  close(listener);
+  return -error;
+}
+
+// The sockets are opened here and not by microhttpd, which does not tell why it could not.
 absl::StatusOr<Listener> Listen(const std::string& address) {
   const size_t colon = address.rfind(':');
   const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
@@ -44,26 +75,19 @@ absl::StatusOr<Listener> Listen(const std::string& address) {
   }
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (error != 0) return CannotListen(address, gai_strerror(error));
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-
-  const int listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listener < 0) return CannotListen(address, std::strerror(errno));
-  // A restarted server takes its port over from the connections that its predecessor left behind.
-  const int on = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(listener, found->ai_addr, found->ai_addrlen) != 0 || listen(listener, SOMAXCONN) != 0) {
-    const absl::Status status = CannotListen(address, std::strerror(errno));
-    close(listener);
-    return status;
+  AddressList list(nullptr, &freeaddrinfo);
+  if (const int error = Resolve(host, port, list); error != 0) return CannotListen(address, gai_strerror(error));
+  int first_error = 0;
+  // IPv4 first: who asks at a name tries that in any case.
+  for (const int family : {AF_INET, AF_INET6}) {
+    for (const addrinfo* at = list.get(); at != nullptr; at = at->ai_next) {
+      if (at->ai_family != family) continue;
+      const int listener = OpenListener(*at);
+      if (listener >= 0) return Listener{listener, PortOf(listener)};
+      if (first_error == 0) first_error = -listener;
+    }
   }
-  return Listener{listener, PortOf(listener)};
+  return CannotListen(address, first_error == 0 ? "it has no address" : std::strerror(first_error));
 }
 
 using Response = std::unique_ptr<MHD_Response, decltype(&MHD_destroy_response)>;

@@ -35,7 +35,8 @@ class HttpServer {
   };
 
   // `address` is host:port, the host a name, an IPv4 address or an IPv6 address in brackets; port 0 takes a free one.
-  // INVALID_ARGUMENT if it is none; UNAVAILABLE, naming it, if it cannot be listened on. May look up the host's name.
+  // INVALID_ARGUMENT if it is none; UNAVAILABLE, naming it, if it cannot be listened on.
+  // May look up the host's name; of its addresses the first that can be listened on is taken, IPv4 before IPv6.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address, std::vector<HttpRoute> routes,
                                                            const Options& options);
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address, std::vector<HttpRoute> routes);

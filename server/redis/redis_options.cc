@@ -54,7 +54,6 @@ absl::Status ParseUserInfo(std::string_view text, RedisOptions& options) {
   if (!user.has_value() || !password.has_value()) {
     return Refuse("% must be followed by two hexadecimal digits in user and password");
   }
-  if (password->empty() && !user->empty()) return Refuse("a user needs a password; one alone is written :password@");
   options.user = *std::move(user);
   options.password = *std::move(password);
   return absl::OkStatus();
@@ -117,6 +116,11 @@ absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url) {
   }
   if (absl::Status status = ParseHostAndPort(rest.substr(0, slash), options); !status.ok()) return status;
   return options;
+}
+
+absl::Status CheckRedisOptions(const RedisOptions& options) {
+  if (!options.user.empty() && options.password.empty()) return absl::InvalidArgumentError("user: needs a password");
+  return absl::OkStatus();
 }
 
 std::string RedisAddress(const RedisOptions& options) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/clock.h"
 
@@ -16,7 +17,7 @@ struct RedisOptions {
   std::string host = "127.0.0.1";
   int port = 6379;
   std::string unix_path;  // if not empty, instead of host and port
-  std::string user;       // empty: Redis' default user
+  std::string user;       // empty: Redis' default user; any other needs a password
   std::string password;   // empty: none
   int database = 0;
   std::string prefix = "larder";  // first part of every key
@@ -33,7 +34,11 @@ struct RedisOptions {
 
 // `redis://[user[:password]@]host[:port][/database]`, percent-encoded where need be, IPv6 addresses in brackets; or
 // `unix:///path`. INVALID_ARGUMENT otherwise; its message never holds any part of the URL that could be a secret.
+// A user may stand there alone, as the password may come from elsewhere: CheckRedisOptions() once all is known.
 absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url);
+
+// INVALID_ARGUMENT, naming the field, if the options contradict one another.
+absl::Status CheckRedisOptions(const RedisOptions& options);
 
 // For people: host and port, or the path. Never a secret.
 std::string RedisAddress(const RedisOptions& options);

@@ -114,6 +114,27 @@ TEST_F(EnvironmentTest, WarnsOfWhatHasNoEffect) {
                 "REDIS_MAX_CONNECTIONS: has no effect: one connection carries all operations, pipelined"});
 }
 
+TEST_F(EnvironmentTest, TakesAnyNumberOfConnections) {
+  for (const char* number : {"1", "64", "65", "10000", "18446744073709551615"}) {
+    const auto loaded = Load("", {{"REDIS_MAX_CONNECTIONS", number}});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(loaded->warnings,
+              std::vector<std::string>{
+                  "REDIS_MAX_CONNECTIONS: has no effect: one connection carries all operations, pipelined"});
+  }
+}
+
+TEST_F(EnvironmentTest, WarnsThatThereAreNoWarmUpJobs) {
+  for (const char* flag : {"true", "false", "1", "off"}) {
+    const auto loaded = Load("", {{"CACHE_WARMING_ENABLED", flag}});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(loaded->warnings,
+              std::vector<std::string>{
+                  "CACHE_WARMING_ENABLED: has no effect: there are no warm-up jobs; the Warm call works regardless"});
+  }
+  EXPECT_TRUE(Load("", {{"CACHE_WARMING_ENABLED", ""}})->warnings.empty());
+}
+
 TEST_F(EnvironmentTest, NamesTheVariableThatIsWrong) {
   const std::vector<std::pair<Environment, std::string>> rows = {
       {{{"LARDER_LISTEN", "x"}},
@@ -136,13 +157,16 @@ TEST_F(EnvironmentTest, NamesTheVariableThatIsWrong) {
        "REDIS_PASSWORD_FILE: store.redis.password_file: cannot read \"/no/such\": No such file or directory"},
       {{{"REDIS_SSL", "true"}}, "REDIS_SSL: TLS to Redis is not in this release"},
       {{{"REDIS_SSL", "maybe"}}, "REDIS_SSL: \"maybe\" is neither true nor false"},
-      {{{"REDIS_MAX_CONNECTIONS", "65"}}, "REDIS_MAX_CONNECTIONS: \"65\", must be 1 to 64"},
-      {{{"REDIS_MAX_CONNECTIONS", "x"}}, "REDIS_MAX_CONNECTIONS: \"x\", must be 1 to 64"},
+      {{{"REDIS_MAX_CONNECTIONS", "0"}}, "REDIS_MAX_CONNECTIONS: \"0\", must be a whole number from 1 on"},
+      {{{"REDIS_MAX_CONNECTIONS", "-1"}}, "REDIS_MAX_CONNECTIONS: \"-1\", must be a whole number from 1 on"},
+      {{{"REDIS_MAX_CONNECTIONS", "1.5"}}, "REDIS_MAX_CONNECTIONS: \"1.5\", must be a whole number from 1 on"},
+      {{{"REDIS_MAX_CONNECTIONS", "x"}}, "REDIS_MAX_CONNECTIONS: \"x\", must be a whole number from 1 on"},
       {{{"CACHE_ENABLED", "x"}}, "CACHE_ENABLED: \"x\" is neither true nor false"},
       {{{"CACHE_ENABLED", "true"}, {"DISABLE_CACHE", "true"}},
        "CACHE_ENABLED: contradicts DISABLE_CACHE: both are true"},
       {{{"DISABLE_CACHE", "x"}}, "DISABLE_CACHE: \"x\" is neither true nor false"},
       {{{"CACHE_MONITORING_ENABLED", "x"}}, "CACHE_MONITORING_ENABLED: \"x\" is neither true nor false"},
+      {{{"CACHE_WARMING_ENABLED", "x"}}, "CACHE_WARMING_ENABLED: \"x\" is neither true nor false"},
       {{{"CACHE_PREFIX", "a b"}},
        "CACHE_PREFIX: store.redis.prefix: \"a b\", must be 1 to 64 bytes of [A-Za-z0-9_.:-]"},
       {{{"CACHE_DEFAULT_TTL", "0"}}, "CACHE_DEFAULT_TTL: defaults.default_ttl: 0s, must be 1ms to 3650d"},

@@ -33,6 +33,30 @@ TEST(ParseRedisUrlTest, TakesWhatItSays) {
   EXPECT_EQ(ParseRedisUrl("redis://host/")->database, 0);
 }
 
+TEST(ParseRedisUrlTest, TakesAUserWhosePasswordComesFromElsewhere) {
+  for (const char* url : {"redis://app@host:7000/2", "redis://app:@host:7000/2"}) {
+    RedisOptions options = *ParseRedisUrl(url);
+    EXPECT_EQ(options.user, "app");
+    EXPECT_EQ(options.password, "");
+    EXPECT_EQ(options.host, "host");
+    EXPECT_EQ(options.port, 7000);
+    EXPECT_EQ(options.database, 2);
+  }
+}
+
+TEST(CheckRedisOptionsTest, WantsAPasswordForAUser) {
+  RedisOptions options = *ParseRedisUrl("redis://app@host");
+  EXPECT_EQ(CheckRedisOptions(options), absl::InvalidArgumentError("user: needs a password"));
+  options.password = "secret";
+  EXPECT_TRUE(CheckRedisOptions(options).ok());
+  for (const char* url : {"redis://host", "redis://:secret@host", "redis://app:secret@host", "unix:///run/redis"}) {
+    EXPECT_TRUE(CheckRedisOptions(*ParseRedisUrl(url)).ok()) << url;
+  }
+  RedisOptions socket = *ParseRedisUrl("unix:///run/redis");
+  socket.user = "app";
+  EXPECT_EQ(CheckRedisOptions(socket), absl::InvalidArgumentError("user: needs a password"));
+}
+
 TEST(ParseRedisUrlTest, TakesIpv6InBrackets) {
   RedisOptions options = *ParseRedisUrl("redis://[::1]:7001/3");
   EXPECT_EQ(options.host, "::1");
@@ -67,7 +91,6 @@ TEST(ParseRedisUrlTest, RefusesTheRestAndSaysWhy) {
   EXPECT_EQ(Refusal("redis://[::1"), "Redis URL: an IPv6 address must end with ]");
   EXPECT_EQ(Refusal("redis://[::1]7000"), "Redis URL: only a port may follow an IPv6 address");
   EXPECT_EQ(Refusal("redis://host?db=1"), "Redis URL: it must not have a query or a fragment");
-  EXPECT_EQ(Refusal("redis://user@host"), "Redis URL: a user needs a password; one alone is written :password@");
   EXPECT_EQ(Refusal("unix://relative"), "Redis URL: unix:// must be followed by an absolute path");
 }
 
