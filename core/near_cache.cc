@@ -188,7 +188,7 @@ bool NearCache::Shard::Admit(Slot fresh, absl::FunctionRef<bool()> still_valid) 
     ++counts_.removed;
   }
   if (charge > capacity_ / kMaxShare) {
-    ++counts_.oversized;
+    if (capacity_ > 0) ++counts_.oversized;
     return false;
   }
   if (replaced) {
@@ -212,6 +212,7 @@ bool NearCache::Shard::Erase(const Probe& probe) {
   Remember(slots_[*position]);
   doomed = TakeOut(*position);
   ++counts_.removed;
+  ++counts_.erased;
   return true;
 }
 
@@ -219,6 +220,7 @@ void NearCache::Shard::Clear() {
   Slots slots;
   MutexLock lock(&mutex_);
   counts_.removed += slots_.size();
+  counts_.erased += slots_.size();
   bytes_ = 0;
   new_bytes_ = 0;
   index_.Clear();
@@ -233,6 +235,7 @@ void NearCache::Shard::AddTo(NearCacheStats* stats) const {
   stats->evicted += counts_.evicted;
   stats->expired += counts_.expired;
   stats->removed += counts_.removed;
+  stats->erased += counts_.erased;
   stats->oversized += counts_.oversized;
 }
 
@@ -365,6 +368,10 @@ uint64_t NearCache::Hash(std::string_view key) { return absl::HashOf(key); }
 
 size_t NearCache::Charge(size_t key_size, const Entry& entry) {
   return AllocationSize(sizeof(Key) + key_size) + AllocationSize(entry.footprint()) + kTableOverhead;
+}
+
+bool NearCache::Fits(size_t key_size, const Entry& entry) const {
+  return Charge(key_size, entry) <= capacity_bytes_ / shards_.size() / kMaxShare;
 }
 
 EntryRef NearCache::Find(std::string_view key, uint64_t hash, int64_t now_nanos) {

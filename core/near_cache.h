@@ -23,6 +23,7 @@ struct NearCacheStats {
   uint64_t evicted = 0;         // pushed out by others
   uint64_t expired = 0;         // found past their expiry
   uint64_t removed = 0;         // erased, replaced or cleared
+  uint64_t erased = 0;          // of the removed, those that were erased or cleared
   uint64_t oversized = 0;       // refused: larger than a quarter of a shard
 };
 
@@ -52,6 +53,9 @@ class NearCache {
 
   // What an entry is counted as taking: key and value, and the overhead of both allocations, the index and the policy.
   static size_t Charge(size_t key_size, const Entry& entry);
+
+  // Whether Admit would take it: an entry may take up a quarter of a shard.
+  bool Fits(size_t key_size, const Entry& entry) const;
 
   // The entry, or null. An entry with expires_nanos <= now_nanos is removed and not returned.
   EntryRef Find(std::string_view key, uint64_t hash, int64_t now_nanos);

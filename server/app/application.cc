@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <limits>
-#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "server/rpc/rpc_server.h"
 #include "server/store/embedded_store.h"
 #include "server/store/measured_store.h"
+#include "server/store/random_bits.h"
 
 namespace larder {
 
@@ -44,11 +44,6 @@ namespace {
 constexpr char kVersion[] = LARDER_VERSION;
 constexpr char kPlainText[] = "text/plain; charset=utf-8";
 constexpr char kExpositionFormat[] = "text/plain; version=0.0.4; charset=utf-8";
-
-uint64_t RandomSeed() {
-  std::random_device device;
-  return uint64_t{device()} << 32 | device();
-}
 
 const char* StateName(StoreInfo::State state) {
   switch (state) {
@@ -144,7 +139,7 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   parts->engine = std::make_unique<CacheEngine>(
       CacheEngine::Options{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
                            .namespaces = settings.namespaces,
-                           .version_seed = RandomSeed()},
+                           .version_seed = RandomNonZeroBits()},
       parts->store.get(), clock, &parts->registry);
   parts->cache_service = std::make_unique<CacheService>(
       CacheService::Options{.server_version = kVersion,

@@ -18,6 +18,11 @@ GetAnswer Answer(EntryRef entry, Tier tier, int64_t now) {
 
 }  // namespace
 
+absl::Status InElement(std::string_view field, size_t index, const absl::Status& status) {
+  if (status.ok()) return status;
+  return {status.code(), absl::StrCat(std::string(field), "[", index, "]: ", status.message())};
+}
+
 void KeyspaceStats::Add(const KeyspaceStats& other) {
   near_hits += other.near_hits;
   store_hits += other.store_hits;
@@ -37,6 +42,7 @@ void KeyspaceStats::Add(const KeyspaceStats& other) {
   near.evicted += other.near.evicted;
   near.expired += other.near.expired;
   near.removed += other.near.removed;
+  near.erased += other.near.erased;
   near.oversized += other.near.oversized;
   near_hit_latency.Merge(other.near_hit_latency);
   store_hit_latency.Merge(other.store_hit_latency);
@@ -45,7 +51,10 @@ void KeyspaceStats::Add(const KeyspaceStats& other) {
 }
 
 CacheEngine::CacheEngine(Options options, Store* store, const Clock* clock, Registry* registry)
-    : store_(store), clock_(clock), versions_(options.version_seed) {
+    : store_(store),
+      clock_(clock),
+      versions_(options.version_seed),
+      refused_for_no_namespace_(RefusedForNoNamespace(*registry)) {
   for (NamespacePolicy& policy : options.namespaces) {
     const auto near_bytes = static_cast<size_t>(static_cast<double>(options.near_capacity_bytes) * policy.near_share);
     std::string name = policy.name;
@@ -58,6 +67,7 @@ CacheEngine::~CacheEngine() = default;
 absl::StatusOr<Keyspace*> CacheEngine::Find(std::string_view name_space) const {
   const auto found = spaces_.find(name_space.empty() ? kDefaultNamespace : name_space);
   if (found != spaces_.end()) return found->second.get();
+  refused_for_no_namespace_.Add();
   if (!IsValidNamespaceName(name_space)) {
     return absl::InvalidArgumentError("namespace: must match [a-z0-9_-]{1,63}");
   }
@@ -131,6 +141,8 @@ GetAnswer CacheEngine::FromStore(Keyspace& space, std::string_view key, uint64_t
   const int64_t now = clock_->NowNanos();
   if (!entry || entry->meta().expires_nanos <= now || !space.clock().IsValid(*entry)) {
     space.metrics().misses.Add();
+    // A near entry that was found dead or too old would only take up room.
+    space.near().Erase(key, hash);
     return GetAnswer{};
   }
   space.metrics().store_hits.Add();

@@ -47,6 +47,9 @@ struct KeyspaceStats {
   void Add(const KeyspaceStats& other);
 };
 
+// The status, with the element of the field that it is about; OK stays OK.
+absl::Status InElement(std::string_view field, size_t index, const absl::Status& status);
+
 // Asynchronous and free of any transport. Every method returns at once and runs `done` exactly once: inline, before it
 // returns, where no store had to be asked; else on a thread of the store. `done` must not block. Thread-safe.
 //
@@ -101,16 +104,19 @@ class CacheEngine {
   // What an entry that the store sent is worth: an answer, and admitted to the near tier, or a miss.
   GetAnswer FromStore(Keyspace& space, std::string_view key, uint64_t hash, uint64_t mark, EntryRef entry);
 
-  absl::Status CheckSet(const Keyspace& space, const SetCommand& command) const;
-  void WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command,
+  // The TTL, if everything about the command is within the limits.
+  absl::StatusOr<int64_t> CheckSet(const NamespacePolicy& policy, const SetCommand& command) const;
+  void WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t asked_ttl_ms,
                     std::optional<ClockPosition> as_of, Done<SetAnswer> done);
-  void SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, Done<SetAnswer> done);
+  void SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t ttl_ms,
+                        Done<SetAnswer> done);
   void EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys, Done<int64_t> done);
   void InvalidateAll(const CallContext& call, Keyspace& space, int64_t dropped, Done<InvalidateAnswer> done);
 
   Store* const store_;
   const Clock* const clock_;
   VersionSource versions_;
+  Counter& refused_for_no_namespace_;
   std::map<std::string, std::unique_ptr<Keyspace>, std::less<>> spaces_;  // fixed after construction
 };
 

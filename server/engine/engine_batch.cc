@@ -1,9 +1,9 @@
 // The batches of CacheEngine.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/engine/cache_engine.h"
 
 namespace larder {
@@ -16,22 +16,17 @@ struct Wanted {
   uint64_t mark;  // of the key's writes, when the read began
 };
 
-absl::Status Named(std::string_view field, size_t index, const absl::Status& status) {
-  return {status.code(), absl::StrCat(std::string(field), "[", index, "]: ", status.message())};
-}
-
 }  // namespace
 
 void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& command,
                            Done<std::vector<BatchGetItem>> done) {
-  const int64_t start = clock_->NowNanos();
+  const int64_t now = clock_->NowNanos();
   absl::StatusOr<Keyspace*> found = Find(command.name_space);
   if (!found.ok()) return std::move(done)(found.status());
   Keyspace& space = **found;
   absl::Status status = CheckBatch(space.policy(), command.keys.size(), "keys");
   for (size_t i = 0; status.ok() && i < command.keys.size(); ++i) {
-    status = CheckKey(space.policy(), command.keys[i]);
-    if (!status.ok()) status = Named("keys", i, status);
+    status = InElement("keys", i, CheckKey(space.policy(), command.keys[i]));
   }
   if (!status.ok()) {
     space.metrics().refused.Add();
@@ -49,7 +44,7 @@ void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& comma
   for (size_t i = 0; i < command.keys.size(); ++i) {
     const uint64_t hash = NearCache::Hash(command.keys[i]);
     std::optional<GetAnswer> near;
-    if (!command.from_store) near = FromNear(space, command.keys[i], hash, start);
+    if (!command.from_store) near = FromNear(space, command.keys[i], hash, now);
     if (near) {
       items[i].answer = *std::move(near);
       continue;
@@ -58,10 +53,7 @@ void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& comma
     read.keys.emplace_back(command.keys[i]);
   }
   space.metrics().near_hits.Add(items.size() - wanted.size());
-  if (wanted.empty()) {
-    space.metrics().near_hit_latency.Record(clock_->NowNanos() - start);
-    return std::move(done)(std::move(items));
-  }
+  if (wanted.empty()) return std::move(done)(std::move(items));
 
   read.known = space.clock().known();
   auto keys = std::make_shared<const std::vector<std::string>>(read.keys);
@@ -89,9 +81,12 @@ void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space,
   if (!found.ok()) return std::move(done)(found.status());
   Keyspace& space = **found;
   absl::Status status = CheckBatch(space.policy(), commands.size(), "entries");
+  std::vector<int64_t> ttls_ms;
+  ttls_ms.reserve(std::min(commands.size(), kMaxBatchKeys));
   for (size_t i = 0; status.ok() && i < commands.size(); ++i) {
-    status = CheckSet(space, commands[i]);
-    if (!status.ok()) status = Named("entries", i, status);
+    const absl::StatusOr<int64_t> ttl_ms = CheckSet(space.policy(), commands[i]);
+    status = InElement("entries", i, ttl_ms.status());
+    if (ttl_ms.ok()) ttls_ms.push_back(*ttl_ms);
   }
   if (!status.ok()) {
     space.metrics().refused.Add();
@@ -108,7 +103,7 @@ void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space,
   pending->answers.resize(commands.size(), SetAnswer{});
   pending->done = std::move(done);
   for (size_t i = 0; i < commands.size(); ++i) {
-    WriteChecked(call, space, commands[i], std::nullopt, [pending, i](absl::StatusOr<SetAnswer> answer) {
+    WriteChecked(call, space, commands[i], ttls_ms[i], std::nullopt, [pending, i](absl::StatusOr<SetAnswer> answer) {
       pending->answers[i] = std::move(answer);
       if (pending->left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         std::move(pending->done)(std::move(pending->answers));

@@ -25,12 +25,13 @@ class OwnWrite {
     space_->near().Erase(key_, hash_);
   }
 
-  // Ends the write and puts what it wrote into the near tier, unless another write of the key was under way: which of
-  // the two the store executed last is then not known here.
+  // Ends the write and puts what it wrote into the near tier, unless another write of the key began or ended meanwhile:
+  // which of the two the store executed last is then not known here. One that began earlier and is still under way will
+  // take this one's entry out again when it ends.
   void EndAdmitting(EntryRef entry) {
     const uint64_t mark = space_->marks().Mark(hash_);
-    const bool alone = mark == mark_ + 1;
-    if (!alone ||
+    const bool undisturbed = mark == mark_ + 1;
+    if (!undisturbed ||
         !space_->near().Admit(key_, hash_, std::move(entry), [&] { return space_->marks().Current(hash_) == mark; })) {
       space_->near().Erase(key_, hash_);
     }
@@ -45,23 +46,23 @@ class OwnWrite {
 
 }  // namespace
 
-absl::Status CacheEngine::CheckSet(const Keyspace& space, const SetCommand& command) const {
-  const NamespacePolicy& policy = space.policy();
+absl::StatusOr<int64_t> CacheEngine::CheckSet(const NamespacePolicy& policy, const SetCommand& command) const {
   if (absl::Status status = CheckKey(policy, command.key); !status.ok()) return status;
   if (absl::Status status = CheckValue(policy, command.value); !status.ok()) return status;
   if (absl::Status status = CheckContentType(command.content_type); !status.ok()) return status;
-  return ResolveTtl(policy, command.ttl).status();
+  return ResolveTtl(policy, command.ttl);
 }
 
 void CacheEngine::Set(const CallContext& call, const SetCommand& command, Done<SetAnswer> done) {
   absl::StatusOr<Keyspace*> found = Find(command.name_space);
   if (!found.ok()) return std::move(done)(found.status());
   Keyspace& space = **found;
-  if (absl::Status status = CheckSet(space, command); !status.ok()) {
+  const absl::StatusOr<int64_t> ttl_ms = CheckSet(space.policy(), command);
+  if (!ttl_ms.ok()) {
     space.metrics().refused.Add();
-    return std::move(done)(status);
+    return std::move(done)(ttl_ms.status());
   }
-  WriteChecked(call, space, command, std::nullopt, std::move(done));
+  WriteChecked(call, space, command, *ttl_ms, std::nullopt, std::move(done));
 }
 
 void CacheEngine::SetIfUntouchedSince(const CallContext& call, const SetCommand& command, ClockPosition as_of,
@@ -69,23 +70,23 @@ void CacheEngine::SetIfUntouchedSince(const CallContext& call, const SetCommand&
   absl::StatusOr<Keyspace*> found = Find(command.name_space);
   if (!found.ok()) return std::move(done)(found.status());
   Keyspace& space = **found;
-  if (absl::Status status = CheckSet(space, command); !status.ok()) {
+  const absl::StatusOr<int64_t> ttl_ms = CheckSet(space.policy(), command);
+  if (!ttl_ms.ok()) {
     space.metrics().refused.Add();
-    return std::move(done)(status);
+    return std::move(done)(ttl_ms.status());
   }
   SetCommand fill = command;
   fill.condition = {.kind = Condition::Kind::kAbsent};
-  WriteChecked(call, space, fill, as_of, std::move(done));
+  WriteChecked(call, space, fill, *ttl_ms, as_of, std::move(done));
 }
 
 void CacheEngine::WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command,
-                               std::optional<ClockPosition> as_of, Done<SetAnswer> done) {
-  if (!space.policy().enabled) return SetWhileDisabled(call, space, command, std::move(done));
+                               int64_t asked_ttl_ms, std::optional<ClockPosition> as_of, Done<SetAnswer> done) {
+  if (!space.policy().enabled) return SetWhileDisabled(call, space, command, asked_ttl_ms, std::move(done));
 
   const int64_t start = clock_->NowNanos();
   const uint64_t version = versions_.Next();
-  const int64_t ttl_ms =
-      ApplyJitter(space.policy(), ResolveTtl(space.policy(), command.ttl).value_or(1), versions_.Next());
+  const int64_t ttl_ms = ApplyJitter(space.policy(), asked_ttl_ms, versions_.Next());
   EntryRef entry = Entry::Create({.version = version,
                                   .created_nanos = start,
                                   .expires_nanos = start + ttl_ms * kNanosPerMilli,
@@ -122,14 +123,13 @@ void CacheEngine::WriteChecked(const CallContext& call, Keyspace& space, const S
 
 // Nothing is stored, but what the store still has under the key is now old: were the cache switched on again with it
 // there, it would be served.
-void CacheEngine::SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command,
+void CacheEngine::SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t ttl_ms,
                                    Done<SetAnswer> done) {
   if (command.condition.kind == Condition::Kind::kPresent || command.condition.kind == Condition::Kind::kVersion) {
     space.metrics().sets_aborted.Add();
     return std::move(done)(SetAnswer{});
   }
   const uint64_t version = versions_.Next();
-  const int64_t ttl_ms = ResolveTtl(space.policy(), command.ttl).value_or(1);
   EraseKeys(call, space, {std::string(command.key)},
             [version, ttl_ms, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
               if (!erased.ok()) return std::move(done)(erased.status());
@@ -178,7 +178,9 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
   absl::Status status = command.keys.empty() && command.all ? absl::OkStatus()
                         : command.keys.empty() ? absl::InvalidArgumentError("keys: none named, and `all` not set")
                                                : CheckBatch(policy, command.keys.size(), "keys");
-  for (size_t i = 0; status.ok() && i < command.keys.size(); ++i) status = CheckKey(policy, command.keys[i]);
+  for (size_t i = 0; status.ok() && i < command.keys.size(); ++i) {
+    status = InElement("keys", i, CheckKey(policy, command.keys[i]));
+  }
   if (!status.ok()) {
     space.metrics().refused.Add();
     return std::move(done)(status);
@@ -270,19 +272,21 @@ void CacheEngine::ReplacePolicies(const std::vector<NamespacePolicy>& policies, 
     const auto found = spaces_.find(policy.name);
     if (found == spaces_.end()) continue;
     Keyspace& space = *found->second;
+    const uint64_t revision = space.BeginPolicyChange();
     if (policy == space.policy()) continue;
     if (!policy.enabled || space.policy().enabled) {
-      space.ReplacePolicy(policy);
+      space.ReplacePolicy(policy, revision);
       continue;
     }
     pending->left.fetch_add(1);
-    store_->RaiseBarrier(space.name(), deadline_nanos, [&space, policy, pending](absl::StatusOr<ControlUpdate> update) {
-      if (update.ok()) {
-        space.clock().Apply(*update);
-        space.ReplacePolicy(policy);
-      }
-      pending->End(update.status());
-    });
+    store_->RaiseBarrier(space.name(), deadline_nanos,
+                         [&space, policy, revision, pending](absl::StatusOr<ControlUpdate> update) {
+                           if (update.ok()) {
+                             space.clock().Apply(*update);
+                             space.ReplacePolicy(policy, revision);
+                           }
+                           pending->End(update.status());
+                         });
   }
   pending->End(absl::OkStatus());
 }

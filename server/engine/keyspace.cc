@@ -60,7 +60,7 @@ KeyspaceMetrics::KeyspaceMetrics(Registry& registry, const std::string& name)
 
 Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry)
     : name_(policy.name), near_({.capacity_bytes = near_bytes}), metrics_(registry, policy.name), policy_(nullptr) {
-  ReplacePolicy(std::move(policy));
+  ReplacePolicy(std::move(policy), BeginPolicyChange());
   using Field = uint64_t NearCacheStats::*;
   const auto evictions = [&](const char* reason, Field field) {
     registry.AddCounterCallback(kEvictions, kEvictionsHelp, {{"namespace", name_}, {"reason", reason}},
@@ -68,7 +68,7 @@ Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry
   };
   evictions("capacity", &NearCacheStats::evicted);
   evictions("expired", &NearCacheStats::expired);
-  evictions("invalidated", &NearCacheStats::removed);
+  evictions("invalidated", &NearCacheStats::erased);
   evictions("oversized", &NearCacheStats::oversized);
   registry.AddGauge("cache_near_entries", "Entries in the near tier.", {{"namespace", name_}},
                     [this] { return static_cast<double>(near_.Stats().entries); });
@@ -78,9 +78,20 @@ Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry
                     [this] { return static_cast<double>(near_.Stats().capacity_bytes); });
 }
 
-void Keyspace::ReplacePolicy(NamespacePolicy policy) {
+Counter& RefusedForNoNamespace(Registry& registry) {
+  // No namespace can have this name.
+  return Requests(registry, "(unknown)", "none", "refused");
+}
+
+uint64_t Keyspace::BeginPolicyChange() {
+  MutexLock lock(&mutex_);
+  return ++revision_;
+}
+
+void Keyspace::ReplacePolicy(NamespacePolicy policy, uint64_t revision) {
   auto next = std::make_unique<const NamespacePolicy>(std::move(policy));
   MutexLock lock(&mutex_);
+  if (revision != revision_) return;
   policy_.store(next.get(), std::memory_order_release);
   policies_.push_back(std::move(next));
 }

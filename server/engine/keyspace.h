@@ -44,6 +44,9 @@ struct KeyspaceMetrics {
   Histogram& set_latency;
 };
 
+// Counts requests for namespaces that are not configured. Once for each registry.
+Counter& RefusedForNoNamespace(Registry& registry);
+
 // Thread-safe. The near tier's bound is fixed for its life; the policy can be replaced.
 class Keyspace {
  public:
@@ -53,10 +56,12 @@ class Keyspace {
 
   const std::string& name() const { return name_; }
 
-  // Valid as long as this object: policies that were replaced are kept, since calls under way may still read them. There
-  // is one for each time that somebody changed this namespace's policy, so they are few.
+  // Valid as long as this object: policies that were replaced are kept, since calls under way may still read them.
+  // There is one for each time that somebody changed this namespace's policy, so they are few.
   const NamespacePolicy& policy() const { return *policy_.load(std::memory_order_acquire); }
-  void ReplacePolicy(NamespacePolicy policy);
+  // A change of policy may take time; of several only the one begun last takes place.
+  uint64_t BeginPolicyChange();
+  void ReplacePolicy(NamespacePolicy policy, uint64_t revision);
 
   NearCache& near() { return near_; }
   LogicalClock& clock() { return clock_; }
@@ -71,6 +76,7 @@ class Keyspace {
   KeyspaceMetrics metrics_;
   std::atomic<const NamespacePolicy*> policy_;
   Mutex mutex_;
+  uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::unique_ptr<const NamespacePolicy>> policies_ ABSL_GUARDED_BY(mutex_);
 };
 

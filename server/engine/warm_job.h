@@ -32,8 +32,10 @@ struct WarmProgress {
 };
 
 // Fills gaps in the cache and never overwrites: each entry is written as of the moment at which the job first met its
-// namespace, and only if no valid entry is there (COHERENCE E4), so that a warm-up cannot bring back what was
-// invalidated while it ran. Thread-safe. Shared with the callbacks of writes under way, hence make_shared.
+// namespace, and only if no valid entry is there (COHERENCE E4), so that a warm-up cannot bring back what an
+// invalidation of the namespace dropped while it ran. Of a single key's invalidation nothing remains in the store: an
+// entry of it that is submitted later is written. Thread-safe. Shared with the callbacks of writes under way, hence
+// make_shared.
 class WarmJob : public std::enable_shared_from_this<WarmJob> {
  public:
   // Bounds on the entries being written, and on those plus the failures not yet taken.

@@ -25,6 +25,30 @@ bool IsOneOf(const std::array<std::string_view, N>& words, std::string_view word
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+std::string_view FirstWord(std::string_view text) { return text.substr(0, text.find(' ')); }
+
+// Redis before 7: `ERR Error running script (call to f_<hash>): @user_script:12: @user_script: 12: -OOM ...`, with one
+// place or two, with a dash or none. Empty if this is something else, or what the command said begins with no code.
+std::string_view CodeInsideScript(std::string_view text) {
+  constexpr std::string_view kFailed = "ERR Error running script (";
+  constexpr std::string_view kEndOfCall = "): ";
+  constexpr std::string_view kPlace = "@user_script:";
+  constexpr std::string_view kEndOfPlace = ": ";
+  if (!text.starts_with(kFailed)) return {};
+  const size_t call = text.find(kEndOfCall);
+  if (call == std::string_view::npos) return {};
+  text.remove_prefix(call + kEndOfCall.size());
+  if (!text.starts_with(kPlace)) return {};
+  while (text.starts_with(kPlace)) {
+    const size_t place = text.find(kEndOfPlace, kPlace.size());
+    if (place == std::string_view::npos) return {};
+    text.remove_prefix(place + kEndOfPlace.size());
+  }
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const std::string_view code = FirstWord(text);
+  return std::all_of(code.begin(), code.end(), [](char c) { return c >= 'A' && c <= 'Z'; }) ? code : std::string_view();
+}
+
 }  // namespace
 
 void FreeRedisReply::operator()(redisReply* reply) const { freeReplyObject(reply); }
@@ -38,7 +62,8 @@ bool RedisReplyView::IsArray() const {
 std::string_view RedisReplyView::ErrorCode() const {
   if (!IsError()) return {};
   const std::string_view text(reply_->str, reply_->len);
-  return text.substr(0, text.find(' '));
+  const std::string_view inside = CodeInsideScript(text);
+  return inside.empty() ? FirstWord(text) : inside;
 }
 
 std::optional<std::string_view> RedisReplyView::Text() const {

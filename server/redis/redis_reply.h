@@ -29,7 +29,8 @@ class RedisReplyView {
   bool IsNull() const;
   bool IsArray() const;
 
-  // Of an error: its first word, such as WRONGTYPE.
+  // Of an error: its first word, such as WRONGTYPE. Of one that ended a script, also where Redis before 7 wraps it: the
+  // first word of what the script's command failed with.
   std::string_view ErrorCode() const;
   // Of a string, status or error.
   std::optional<std::string_view> Text() const;

@@ -124,8 +124,14 @@ void RedisSession::OnWritable() {
 }
 
 void RedisSession::OnTurnEnd() {
-  // Tried at once rather than when epoll says so: a socket is nearly always writable.
-  if (context_ != nullptr && connected_ && wants_write_) redisAsyncHandleWrite(context_);
+  // Tried at once rather than when epoll says so: a socket is nearly always writable. Once it has taken everything
+  // nobody watches it any more, so that what the listener held back must follow here. Ends with the socket's room or
+  // the listener's supply, since nothing is accepted or answered meanwhile.
+  while (connected_ && wants_write_) {
+    redisAsyncHandleWrite(context_);
+    if (!connected_ || unwritten_bytes() != 0) break;
+    if (listener_ != nullptr) listener_->OnWritten();
+  }
   UpdateInterest();
   TellIfClosed();
 }

@@ -87,8 +87,8 @@ local epoch = control.epoch
 if ARGV[5] ~= '' then
   epoch = tonumber(ARGV[6])
   if ARGV[5] ~= control.generation or control.all > epoch then applies = false end
-  -- E7: what is there and is not ours is replaced by a plain Set only.
-  if not whole_header(KEYS[1]) and redis.call('EXISTS', KEYS[1]) == 1 then applies = false end
+  -- E7: what is there and is not ours is replaced by a plain Set only. -2: nothing is there.
+  if not whole_header(KEYS[1]) and redis.call('PTTL', KEYS[1]) ~= -2 then applies = false end
 end
 if applies then
   redis.call('SET', KEYS[1], ARGV[8] .. to_bytes(control.generation) .. struct.pack('>I8', epoch) .. ARGV[9],

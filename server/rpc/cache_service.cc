@@ -105,6 +105,11 @@ void CacheService::Set(UnaryCall* call) {
 }
 
 void CacheService::Invalidate(UnaryCall* call) {
+  if (absl::Status status =
+          CheckRepeated(call->request(), v1::InvalidateRequest::kKeysFieldNumber, kMaxBatchKeys, "keys");
+      !status.ok()) {
+    return call->Fail(status);
+  }
   v1::InvalidateRequest request;
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
   engine_->Invalidate(call->context(), ToCommand(request), [call](absl::StatusOr<InvalidateAnswer> answer) {
@@ -116,6 +121,11 @@ void CacheService::Invalidate(UnaryCall* call) {
 }
 
 void CacheService::BatchGet(UnaryCall* call) {
+  if (absl::Status status =
+          CheckRepeated(call->request(), v1::BatchGetRequest::kKeysFieldNumber, kMaxBatchKeys, "keys");
+      !status.ok()) {
+    return call->Fail(status);
+  }
   v1::BatchGetRequest request;
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
   const absl::StatusOr<BatchGetCommand> command = ToCommand(request);
@@ -128,6 +138,11 @@ void CacheService::BatchGet(UnaryCall* call) {
 }
 
 void CacheService::BatchSet(UnaryCall* call) {
+  if (absl::Status status =
+          CheckRepeated(call->request(), v1::BatchSetRequest::kEntriesFieldNumber, kMaxBatchKeys, "entries");
+      !status.ok()) {
+    return call->Fail(status);
+  }
   v1::BatchSetRequest request;
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
   std::vector<SetCommand> commands;

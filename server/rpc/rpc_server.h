@@ -24,12 +24,25 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // Counts the calls that exist, armed ones included, so that a queue is closed only after the last of them is gone.
 class CallCount {
  public:
-  void Add() { count_.fetch_add(1, std::memory_order_relaxed); }
-  void Remove();
+  // One call. The first member of a call, so that it goes last: whoever waits may then destroy what the call used.
+  class Hold {
+   public:
+    explicit Hold(CallCount* count) : count_(count) { count_->Add(); }
+    ~Hold() { count_->Remove(); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    CallCount* const count_;
+  };
+
   // Blocks until there are none. No call may be added from outside a call meanwhile.
   void WaitForNone();
 
  private:
+  void Add() { count_.fetch_add(1, std::memory_order_relaxed); }
+  void Remove();
+
   std::atomic<int64_t> count_{0};
   Mutex mutex_;
   CondVar none_;

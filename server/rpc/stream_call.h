@@ -31,7 +31,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
   using Request = std::function<void(StreamCall*, void* tag)>;
   using Make = std::function<std::shared_ptr<StreamCall>(RpcQueue*)>;
 
-  virtual ~StreamCall() { queue_->calls->Remove(); }
+  virtual ~StreamCall() = default;
   StreamCall(const StreamCall&) = delete;
   StreamCall& operator=(const StreamCall&) = delete;
 
@@ -50,7 +50,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
   grpc::ServerCompletionQueue* queue() { return queue_->queue.get(); }
 
  protected:
-  StreamCall(RpcQueue* queue, MethodMetrics* metrics) : queue_(queue), metrics_(metrics) { queue_->calls->Add(); }
+  StreamCall(RpcQueue* queue, MethodMetrics* metrics) : counted_(queue->calls), queue_(queue), metrics_(metrics) {}
 
   virtual void OnStart() = 0;
   // `message` is null once the caller has sent its last.
@@ -155,6 +155,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
     stream_.Finish(*finish_, static_cast<CallTag*>(&finished_));
   }
 
+  const CallCount::Hold counted_;
   RpcQueue* const queue_;
   MethodMetrics* const metrics_;
   std::function<void()> rearm_;

@@ -20,14 +20,9 @@ void UnaryCall::Arm(UnaryMethod* method, RpcQueue* queue) {
   for (int i = 0; i < method->armed; ++i) new UnaryCall(method, queue);
 }
 
-UnaryCall::UnaryCall(UnaryMethod* method, RpcQueue* queue) : method_(method), queue_(queue) {
-  queue_->calls->Add();
+UnaryCall::UnaryCall(UnaryMethod* method, RpcQueue* queue) : counted_(queue->calls), method_(method), queue_(queue) {
   method_->request(&context_, &request_, &responder_, queue_->queue.get(), static_cast<CallTag*>(this));
 }
-
-UnaryCall::~UnaryCall() { queue_->calls->Remove(); }
-
-CallContext UnaryCall::context() const { return ContextOf(context_, *queue_->clock); }
 
 void UnaryCall::Proceed(bool ok) {
   // The server is shutting down, or the answer has been sent (or its caller is gone: nothing is left to do for it).
@@ -39,7 +34,8 @@ void UnaryCall::Proceed(bool ok) {
   state_ = State::kHandling;
   started_nanos_ = queue_->clock->NowNanos();
   method_->metrics.Started();
-  if (context().deadline_nanos <= started_nanos_) {
+  call_context_ = ContextOf(context_, *queue_->clock);
+  if (call_context_.deadline_nanos <= started_nanos_) {
     return Fail(absl::DeadlineExceededError("the deadline had passed when the call arrived"));
   }
   method_->handle(this);

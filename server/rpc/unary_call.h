@@ -40,7 +40,7 @@ class UnaryCall final : public CallTag {
   const grpc::ByteBuffer& request() const { return request_; }
 
   // The call's deadline on the server's Clock.
-  CallContext context() const;
+  const CallContext& context() const { return call_context_; }
 
   // Before Finish or Fail.
   void AddTrailer(const std::string& name, const std::string& value) { context_.AddTrailingMetadata(name, value); }
@@ -53,14 +53,16 @@ class UnaryCall final : public CallTag {
 
  private:
   UnaryCall(UnaryMethod* method, RpcQueue* queue);
-  ~UnaryCall() override;
+  ~UnaryCall() override = default;
 
   enum class State { kArmed, kHandling, kFinished };
 
+  const CallCount::Hold counted_;
   UnaryMethod* const method_;
   RpcQueue* const queue_;
   State state_ = State::kArmed;
   int64_t started_nanos_ = 0;
+  CallContext call_context_;
   grpc::ServerContext context_;
   grpc::ByteBuffer request_;
   UnaryMethod::Responder responder_{&context_};

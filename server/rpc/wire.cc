@@ -20,6 +20,24 @@ constexpr size_t kCopyBelowBytes = 512;
 
 constexpr uint32_t LengthDelimitedTag(int field) { return static_cast<uint32_t>(field) << 3 | 2; }
 
+bool SkipField(uint32_t tag, google::protobuf::io::CodedInputStream* input) {
+  enum WireType { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
+  uint64_t ignored = 0;
+  uint32_t length = 0;
+  switch (tag & 7) {
+    case kVarint:
+      return input->ReadVarint64(&ignored);
+    case kFixed64:
+      return input->Skip(8);
+    case kLengthDelimited:
+      return input->ReadVarint32(&length) && input->Skip(static_cast<int>(length));
+    case kFixed32:
+      return input->Skip(4);
+    default:
+      return false;
+  }
+}
+
 size_t VarintSize(size_t value) { return CodedOutputStream::VarintSize64(value); }
 
 void AppendVarint(std::string* out, uint64_t value) {
@@ -144,11 +162,24 @@ std::string StateName(StoreInfo::State state) {
 }  // namespace
 
 absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
-  // The reader takes the buffer apart, so it gets one of its own; copying one takes references only.
-  grpc::ByteBuffer copy(bytes);
-  grpc::ProtoBufferReader reader(&copy);
+  // The reader's parameter is not const, but it changes nothing.
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
   if (reader.status().ok() && message->ParseFromZeroCopyStream(&reader)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("the request is not a valid ", message->GetTypeName()));
+}
+
+absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t limit, std::string_view name) {
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
+  google::protobuf::io::CodedInputStream input(&reader);
+  size_t count = 0;
+  while (const uint32_t tag = input.ReadTag()) {
+    // What is malformed ends the count; Parse refuses it.
+    if (tag == LengthDelimitedTag(number) && ++count > limit) {
+      return absl::InvalidArgumentError(absl::StrCat(std::string(name), ": more than ", limit));
+    }
+    if (!SkipField(tag, &input)) break;
+  }
+  return absl::OkStatus();
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {

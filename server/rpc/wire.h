@@ -18,6 +18,10 @@ namespace larder {
 
 // INVALID_ARGUMENT naming the message's type if the bytes are not one. `bytes` is read, and left as it was.
 absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
+
+// INVALID_ARGUMENT if the bytes hold more than `limit` of the length-delimited field `number`, called `name`. To be
+// asked before Parse: a message of a few bytes for each element takes a hundred times that once it is parsed.
+absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t limit, std::string_view name);
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 
 // A GetResponse. A value of some size is not copied: the buffer refers to the entry, and keeps it, until it is sent.

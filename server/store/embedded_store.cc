@@ -111,6 +111,10 @@ absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(WriteRequest request) {
   if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return status;
   const std::string cache_key = CacheKey(request.name_space, request.key);
   const uint64_t hash = NearCache::Hash(cache_key);
+  if (!cache_.Fits(cache_key.size(), *request.entry)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("value: ", request.entry->value().size(), " bytes are larger than the embedded store can hold"));
+  }
 
   MutexLock lock(&StripeFor(hash));
   WriteResult result;
@@ -127,11 +131,7 @@ absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(WriteRequest request) {
   }
   request.entry->Stamp(control.generation, epoch);
   const uint64_t version = request.entry->meta().version;
-  const size_t footprint = request.entry->footprint();
-  if (!cache_.Admit(cache_key, hash, std::move(request.entry), AlwaysValid)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("value: with its overhead ", footprint, " bytes, larger than the embedded store can hold"));
-  }
+  cache_.Admit(cache_key, hash, std::move(request.entry), AlwaysValid);
   result.applied = true;
   result.current_version = version;
   return result;

@@ -48,13 +48,14 @@ def eventually(condition, what, timeout=None):
 
 
 def free_port():
-    """A port of loopback below those that outgoing connections get, so that none takes it while its owner is away."""
-    first_ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    """A free port of loopback; another process may still take it first. Below those that outgoing connections get, so
+    that none takes it while its owner is away; where there is no room for 1,000 below them, any."""
+    end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    begin = max(1024, end // 2)
     while True:
-        port = random.randrange(max(1024, first_ephemeral // 2), first_ephemeral)
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+            probe.bind(("127.0.0.1", random.randrange(begin, end) if end - begin >= 1000 else 0))
+            return probe.getsockname()[1]
 
 
 class Process:
@@ -134,20 +135,22 @@ class Redis:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self):
-        """False if it does not come up, as when the port is taken."""
+        """False if it does not come up, as when the port is taken, even if by another Redis."""
         self.process = Process(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
             + ["--save", "", "--appendonly", "no", "--daemonize", "no"]
         )
         return eventually(
-            lambda: "up" if self._answers() else "down" if self.process.child.poll() is not None else None, "Redis"
+            lambda: "down" if self.process.child.poll() is not None else "up" if self._answers() else None, "Redis"
         ) == "up"
 
     def _answers(self):
+        """Is it this child that answers, not another server that was quicker to take the port?"""
         try:
-            return self.command("PING") == b"PONG"
-        except OSError:
+            answer = self.command("INFO", "server")
+        except (OSError, AssertionError):
             return False
+        return b"process_id:%d\r\n" % self.process.child.pid in (answer or b"")
 
     def kill(self):
         if self.process is not None:

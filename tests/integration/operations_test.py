@@ -1,28 +1,40 @@
 """The operations server: /metrics, /healthz, /readyz."""
 
+import pathlib
+import re
+
 import grpc
 import pytest
 from larder.v1 import cache_pb2
 
-from harness import eventually, fails, refused, total
+from harness import eventually, fails, parse_metrics, refused, total
+
+OPERATIONS_MD = pathlib.Path(__file__).parents[2] / "docs" / "operations.md"
 
 CONFIG = {"namespaces": {"shop": {"near_max_age": "1h"}}}
 
-NAMES = [
-    "grpc_server_started_total",
-    "grpc_server_handled_total",
-    "grpc_server_handling_seconds_bucket",
-    "grpc_server_handling_seconds_count",
-    "grpc_server_handling_seconds_sum",
-    "cache_requests_total",
-    "cache_evictions_total",
-    "cache_near_bytes",
-    "cache_near_entries",
-    "cache_invalidations_total",
-    "cache_coherence_mode",
-    "cache_store_operation_seconds_bucket",
-    "larder_build_info",
-]
+# Every family of metrics and its labels. Dashboards and alerts are built on them: what changes here changes for
+# operators, and belongs into docs/operations.md and the changelog.
+CALL = {"grpc_service", "grpc_method", "grpc_type"}
+METRICS = {
+    ("cache_coherence_mode", "gauge"): {"mode"},
+    ("cache_evictions_total", "counter"): {"namespace", "reason"},
+    ("cache_invalidations_total", "counter"): {"namespace", "kind", "result"},
+    ("cache_near_bytes", "gauge"): {"namespace"},
+    ("cache_near_capacity_bytes", "gauge"): {"namespace"},
+    ("cache_near_entries", "gauge"): {"namespace"},
+    ("cache_operation_seconds", "histogram"): {"namespace", "operation", "result"},
+    ("cache_requests_total", "counter"): {"namespace", "tier", "result"},
+    ("cache_shed_total", "counter"): {"reason"},
+    ("cache_store_errors_total", "counter"): {"operation"},
+    ("cache_store_operation_seconds", "histogram"): {"operation"},
+    ("cache_store_up", "gauge"): set(),
+    ("cache_writes_total", "counter"): {"namespace", "operation", "result"},
+    ("grpc_server_handled_total", "counter"): CALL | {"grpc_code"},
+    ("grpc_server_handling_seconds", "histogram"): CALL,
+    ("grpc_server_started_total", "counter"): CALL,
+    ("larder_build_info", "gauge"): {"version"},
+}
 
 
 class Difference:
@@ -36,9 +48,23 @@ class Difference:
         return total(self.server.metrics(), name, **labels) - total(self.before, name, **labels)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_metric_is_there(server, name):
-    assert name in {found for found, _ in server.metrics()}
+def families(text):
+    """The families by name and type, with the labels that their samples have, a bucket's bound apart."""
+    types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE "))
+    found = {item: set() for item in types.items()}
+    for name, labels in parse_metrics(text):
+        family = name if name in types else re.sub(r"_(bucket|count|sum)$", "", name)
+        found[family, types[family]] |= {label for label, _ in labels} - {"le"}
+    return found
+
+
+def test_the_metrics_are_those_that_are_documented(server):
+    assert families(server.http("/metrics")[1]) == METRICS
+    described = {}
+    for line in OPERATIONS_MD.read_text("utf-8").splitlines():
+        if row := re.match(r"\| `(\w+)` \| (\w+) \| (.*?) \|", line):
+            described[row[1], row[2]] = set(re.findall(r"`(\w+)`", row[3]))
+    assert described == METRICS
 
 
 def test_metrics_are_in_the_exposition_format(server):

@@ -9,12 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <system_error>
 #include <thread>
@@ -39,21 +41,33 @@ struct FreeReply {
 using ContextPtr = std::unique_ptr<redisContext, FreeContext>;
 using ReplyPtr = std::unique_ptr<redisReply, FreeReply>;
 
+// The port of loopback that was bound for a moment, the given one or, for 0, any; 0 if it is taken.
+absl::StatusOr<int> BindOnce(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return absl::InternalError(absl::StrCat("socket: ", std::strerror(errno)));
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  const bool is_free = ::bind(fd, generic, size) == 0 && ::getsockname(fd, generic, &size) == 0;
+  ::close(fd);
+  return is_free ? ntohs(address.sin_port) : 0;
+}
+
 // Below the ports that the kernel gives to outgoing connections: one of those that connects again and again to a
-// closed port among them may in the end connect to itself. Another process may still take it before we do.
-int PickPort() {
+// closed port among them may in the end connect to itself. Where there is no room for 1,000 below them, any. Another
+// process may still take it before we do.
+absl::StatusOr<int> PickPort() {
+  int end = 0;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> end;
+  const int begin = std::max(1024, end / 2);
   std::random_device random;
-  std::uniform_int_distribution<int> ports(20'000, 32'000);
   while (true) {
-    const int port = ports(random);
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    const bool is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-    ::close(fd);
-    if (is_free) return port;
+    const int wanted = end - begin >= 1000 ? std::uniform_int_distribution<int>(begin, end - 1)(random) : 0;
+    absl::StatusOr<int> port = BindOnce(wanted);
+    if (!port.ok() || *port != 0) return port;
   }
 }
 
@@ -94,7 +108,9 @@ absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::Start(const Options& o
   if (absl::Status status = server->MakeFolder(); !status.ok()) return status;
   absl::Status status = absl::UnknownError("no port was tried");
   for (int attempt = 0; attempt < kPortAttempts && !status.ok(); ++attempt) {
-    server->port_ = PickPort();
+    absl::StatusOr<int> port = PickPort();
+    if (!port.ok()) return port.status();
+    server->port_ = *port;
     status = server->Launch();
   }
   if (!status.ok()) return status;

@@ -227,6 +227,21 @@ TEST_F(EngineTest, ADisabledNamespaceMissesStoresNothingAndStillInvalidates) {
   EXPECT_EQ(*Get("a"), "3");
 }
 
+TEST_F(EngineTest, ABarrierThatComesLateDoesNotUndoALaterPolicy) {
+  NamespacePolicy off = PolicyNamed("shop");
+  off.enabled = false;
+  const int64_t no_deadline = std::numeric_limits<int64_t>::max();
+  const auto ignore = [](absl::StatusOr<bool>) {};
+  engine_.ReplacePolicies({off}, no_deadline, ignore);
+  store_.hold_calls = true;
+  engine_.ReplacePolicies({PolicyNamed("shop")}, no_deadline, ignore);
+  engine_.ReplacePolicies({off}, no_deadline, ignore);
+  store_.hold_calls = false;
+  store_.Release();
+  ASSERT_TRUE(Set("a", "1")->applied);
+  EXPECT_EQ(*Get("a"), "(miss)") << "the namespace is on";
+}
+
 TEST_F(EngineTest, ANamespaceStaysOffWhenItsBarrierCannotBeRaised) {
   NamespacePolicy off = PolicyNamed("shop");
   off.enabled = false;

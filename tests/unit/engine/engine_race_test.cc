@@ -98,6 +98,19 @@ TEST_F(EngineRaceTest, OverlappingWritesLeaveTheAnswerToTheStore) {
   EXPECT_EQ(store_.reads, reads + 1) << "answered from the near tier";
 }
 
+// The one that began first ends last: what the other admitted must not outlive it.
+TEST_F(EngineRaceTest, OverlappingWritesThatEndInTheOtherOrderLeaveItToTheStoreToo) {
+  store_.hold_calls = true;
+  Later<SetAnswer> first, second;
+  StartSet("a", "1", &first);
+  store_.hold_calls = false;
+  StartSet("a", "2", &second);
+  ASSERT_TRUE(second.got->value().applied);
+  store_.Release();
+  ASSERT_TRUE(first.got->value().applied);
+  EXPECT_EQ(*Get("a"), "1");
+}
+
 TEST_F(EngineRaceTest, AWriteWhoseAnswerIsLostLeavesNothingInTheNearTier) {
   ASSERT_TRUE(Set("a", "old")->applied);
   store_.lost_answer = absl::UnavailableError("connection lost");
@@ -121,6 +134,7 @@ TEST_F(EngineTest, WritersReadTheirOwnWrites) {
   constexpr int kWriters = 3;
   constexpr int kRounds = 3'000;
   std::atomic<int> stale{0};
+  std::atomic<int> hits{0};
   std::vector<std::thread> threads;
   for (int w = 0; w < kWriters; ++w) {
     threads.emplace_back([&, w] {
@@ -132,7 +146,9 @@ TEST_F(EngineTest, WritersReadTheirOwnWrites) {
                     {.name_space = "shop", .key = own, .value = value, .content_type = {}, .ttl = {}, .condition = {}},
                     [](absl::StatusOr<SetAnswer> answer) { ASSERT_TRUE(answer->applied); });
         engine_.Get({}, {.name_space = "shop", .key = own}, [&](absl::StatusOr<GetAnswer> answer) {
-          if (answer->entry && std::stoi(std::string(answer->entry->value())) < i) ++stale;
+          if (!answer->entry) return;
+          ++hits;
+          if (std::stoi(std::string(answer->entry->value())) < i) ++stale;
         });
         engine_.Get({}, {.name_space = "shop", .key = other, .from_store = i % 2 == 0},
                     [](absl::StatusOr<GetAnswer>) {});
@@ -141,6 +157,7 @@ TEST_F(EngineTest, WritersReadTheirOwnWrites) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(stale, 0);
+  EXPECT_EQ(hits, kWriters * kRounds);
 }
 
 }  // namespace

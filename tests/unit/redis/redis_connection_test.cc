@@ -4,6 +4,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/eventually.h"
 #include "tests/support/redis_server.h"
@@ -74,6 +77,49 @@ TEST(RedisConnectionTest, AnswersAPipelineAsAWhole) {
     EXPECT_EQ(RedisReplyView(replies[2]).Integer(), 8);
     EXPECT_EQ((*answer)->sent.size(), 3u);
   }
+  loop.Post([&] { connection.Close(); });
+  loop.Stop();
+}
+
+// More than is handed to the session at once, and nothing after it that would bring the rest along.
+TEST(RedisConnectionTest, SendsAllThatOneTurnBrought) {
+  constexpr int kWrites = 8;
+  absl::StatusOr<std::unique_ptr<RedisServer>> server = RedisServer::Start();
+  ASSERT_TRUE(server.ok()) << server.status();
+  SystemClock clock;
+  RedisOptions options;
+  options.port = (*server)->port();
+  options.operation_timeout_nanos = 10 * kNanosPerSecond;
+  RedisLoop loop(&clock);
+  RedisConnection connection(&loop, &clock, options, {}, nullptr);
+  ASSERT_TRUE(loop.Start().ok());
+  connection.Start();
+  ASSERT_TRUE(Eventually([&] { return connection.state() == StoreInfo::State::kReady; }));
+
+  Mutex mutex;
+  CondVar done;
+  std::vector<absl::Status> ended;
+  const int64_t begun = clock.NowNanos();
+  // From the loop's own thread: what a task submits begins in the next turn, and so all of it in one.
+  loop.Post([&] {
+    for (int i = 0; i < kWrites; ++i) {
+      RedisOperation operation;
+      operation.pipeline.Add({"SET", "key" + std::to_string(i), std::string(300 << 10, 'x')});
+      operation.deadline = connection.DeadlineFor(0);
+      operation.done = [&](absl::StatusOr<RedisAnswer> answer) {
+        MutexLock lock(&mutex);
+        ended.push_back(answer.ok() ? StatusOfReply(RedisReplyView(answer->replies[0])) : answer.status());
+        done.NotifyAll();
+      };
+      connection.Submit(std::move(operation));
+    }
+  });
+  {
+    MutexLock lock(&mutex);
+    while (ended.size() < kWrites) done.Wait(&mutex);
+    for (const absl::Status& status : ended) EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_LT(clock.NowNanos() - begun, 5 * kNanosPerSecond);
   loop.Post([&] { connection.Close(); });
   loop.Stop();
 }

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/redis/scripts.h"
 #include "tests/support/redis_store_fixture.h"
@@ -235,7 +237,18 @@ TEST_F(RedisStoreTest, NeedsNoMoreRightsThanTheDocumentationSays) {
   EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
   EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, 0, {}, 0})->found);
   EXPECT_TRUE(EraseNow(*store_, {"default", {"key"}, 0}).ok());
-  EXPECT_TRUE(InvalidateAllNow(*store_, "default", {}).ok());
+  absl::StatusOr<ControlUpdate> control = InvalidateAllNow(*store_, "default", {});
+  ASSERT_TRUE(control.ok()) << control.status();
+  // As of a position: over no key, over an entry, and over what is not ours.
+  Redis({"SET", "larder:default:e:foreign", "text"});
+  const std::vector<std::pair<std::string, bool>> writes = {{"absent", true}, {"absent", true}, {"foreign", false}};
+  for (const auto& [key, applies] : writes) {
+    WriteRequest request = Request(key, "as of");
+    request.as_of = ClockPosition{control->generation, control->epoch};
+    const absl::StatusOr<WriteResult> written = WriteNow(*store_, request);
+    ASSERT_TRUE(written.ok()) << key << written.status();
+    EXPECT_EQ(written->applied, applies) << key;
+  }
   EXPECT_TRUE(RaiseBarrierNow(*store_, "default").ok());
   EXPECT_EQ(DescribeNow(*store_)->detail, "");
 }

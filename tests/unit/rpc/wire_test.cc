@@ -112,6 +112,20 @@ TEST(WireTest, WhatIsNoMessageIsRefusedByName) {
             absl::InvalidArgumentError("the request is not a valid larder.v1.GetRequest"));
 }
 
+TEST(WireTest, RepeatedFieldsAreCountedBeforeTheyAreParsed) {
+  v1::BatchSetRequest request;
+  request.set_namespace_("shop");
+  for (int i = 0; i < 3; ++i) request.add_entries()->set_ttl_ms(1);
+  const grpc::ByteBuffer bytes = Serialize(request);
+  const int entries = v1::BatchSetRequest::kEntriesFieldNumber;
+  EXPECT_TRUE(CheckRepeated(bytes, entries, 3, "entries").ok());
+  EXPECT_EQ(CheckRepeated(bytes, entries, 2, "entries"), absl::InvalidArgumentError("entries: more than 2"));
+  const grpc::Slice broken("\x12\xff\xff\xff\xff\x0f", 6);
+  EXPECT_TRUE(CheckRepeated(grpc::ByteBuffer(&broken, 1), entries, 2, "entries").ok()) << "Parse refuses it";
+  v1::BatchSetRequest parsed;
+  EXPECT_FALSE(Parse(grpc::ByteBuffer(&broken, 1), &parsed).ok());
+}
+
 TEST(WireTest, ConditionsAreTranslatedAndFalseOnesRefused) {
   v1::SetRequest request;
   EXPECT_EQ(ToCommand(request)->condition.kind, Condition::Kind::kNone);

@@ -40,6 +40,12 @@ TEST_F(EmbeddedStoreTest, RefusesAnEntryThatItCannotHold) {
   EXPECT_NE(std::string(result.status().message()).find("larger than the embedded store can hold"), std::string::npos);
 }
 
+TEST_F(EmbeddedStoreTest, ARefusedEntryLeavesTheOneThatIsThere) {
+  ASSERT_TRUE(WriteNow(store_, Request("key", "old", 1)).ok());
+  ASSERT_FALSE(WriteNow(store_, Request("key", std::string(9 << 20, 'x'), 2)).ok());
+  EXPECT_EQ(ReadNow(store_, {"default", {"key"}, {}, 0})->entries[0]->value(), "old");
+}
+
 TEST_F(EmbeddedStoreTest, StaysWithinItsBoundAndCountsWhatItPushedOut) {
   for (uint64_t i = 1; i <= 20'000; ++i) {
     ASSERT_TRUE(WriteNow(store_, Request("key" + std::to_string(i), std::string(1'000, 'x'), i)).ok());
