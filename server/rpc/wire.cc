@@ -326,7 +326,7 @@ v1::CacheStats ToMessage(const KeyspaceStats& stats) {
   v1::NearEvictions* evictions = message.mutable_near_evictions();
   evictions->set_capacity(static_cast<int64_t>(stats.near.evicted));
   evictions->set_expired(static_cast<int64_t>(stats.near.expired));
-  evictions->set_invalidated(static_cast<int64_t>(stats.near.removed));
+  evictions->set_invalidated(static_cast<int64_t>(stats.near.erased));
   evictions->set_aged(static_cast<int64_t>(stats.near_aged));
   evictions->set_oversized(static_cast<int64_t>(stats.near.oversized));
   Fill(stats.near_hit_latency, message.mutable_near_hit_latency());
