@@ -174,12 +174,11 @@ absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t lim
   size_t count = 0;
   while (const uint32_t tag = input.ReadTag()) {
     // What is malformed ends the count; Parse refuses it.
-    if (tag == LengthDelimitedTag(number) && ++count > limit) {
-      return absl::InvalidArgumentError(absl::StrCat(std::string(name), ": more than ", limit));
-    }
+    if (tag == LengthDelimitedTag(number)) ++count;
     if (!SkipField(tag, &input)) break;
   }
-  return absl::OkStatus();
+  if (count <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(std::string(name), ": ", count, ", the limit is ", limit));
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {

@@ -33,7 +33,7 @@ def item(key, value, **fields):
 
 def in_the_batch(call):
     """How the answer to a batch names its second key."""
-    return {"batch_get": "keys[1]: ", "batch_set": "entries[1]: "}.get(call, "")
+    return {"batch_get": "keys[1]: ", "batch_set": "entries[1]: ", "invalidate": "keys[1]: "}.get(call, "")
 
 
 EVERY_CALL = ["get", "set", "touch", "invalidate", "batch_get", "batch_set"]
