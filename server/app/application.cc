@@ -9,9 +9,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/config/describe.h"
+#include "server/config/resources.h"
 #include "server/engine/cache_engine.h"
 #include "server/http/http_server.h"
 #include "server/metrics/metrics.h"
+#include "server/metrics/process_metrics.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_store.h"
 #include "server/rpc/cache_service.h"
@@ -20,6 +22,7 @@
 #include "server/store/embedded_store.h"
 #include "server/store/measured_store.h"
 #include "server/store/random_bits.h"
+#include "server/store/store_gauges.h"
 
 namespace larder {
 
@@ -32,6 +35,7 @@ struct Application::Parts {
   bool stopped = false;
   Registry registry;
   std::unique_ptr<Store> store;
+  std::unique_ptr<StoreGauges> store_gauges;
   std::unique_ptr<CacheEngine> engine;
   std::unique_ptr<CacheService> cache_service;
   std::unique_ptr<HealthService> health_service;
@@ -149,20 +153,27 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
 
   // From here on ~Application takes down whatever has been started.
   std::unique_ptr<Application> application(new Application(std::move(parts)));
+  application->AddMetrics();
   if (absl::Status status = application->Listen(); !status.ok()) return status;
   return application;
+}
+
+void Application::AddMetrics() {
+  Parts& parts = *parts_;
+  AddProcessMetrics(&parts.registry);
+  parts.registry.AddGauge("larder_memory_limit_bytes", "Memory that the container or the machine lets the process use.",
+                          {}, [limit = static_cast<double>(DetectResources().memory_bytes)] { return limit; });
+  parts.registry.AddGauge("larder_build_info", "1, with the release in the label.", {{"version", kVersion}},
+                          [] { return 1.0; });
+  parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent.",
+                          {{"mode", parts.store->exclusive() ? "exclusive" : "age"}}, [] { return 1.0; });
+  parts.store_gauges = std::make_unique<StoreGauges>(parts.store.get(), parts.clock, &parts.registry);
+  parts.store_gauges->Refresh();
 }
 
 absl::Status Application::Listen() {
   Parts& parts = *parts_;
   const ServerSettings::Grpc& grpc = parts.settings.grpc;
-  parts.registry.AddGauge("larder_build_info", "1, with the release in the label.", {{"version", kVersion}},
-                          [] { return 1.0; });
-  parts.registry.AddGauge("cache_store_up", "Whether the store can be reached.", {},
-                          [&] { return parts.store->state() == StoreInfo::State::kReady ? 1.0 : 0.0; });
-  parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent.",
-                          {{"mode", parts.store->exclusive() ? "exclusive" : "age"}}, [] { return 1.0; });
-
   // Before the gRPC server: once that listens, calls come.
   int http_port = 0;
   if (!parts.settings.operations.listen.empty()) {
@@ -215,6 +226,8 @@ void Application::Reload(const ServerSettings& settings) {
                       {{"error", std::string(done.status().message())}});
       });
 }
+
+void Application::Housekeep() { parts_->store_gauges->Refresh(); }
 
 void Application::Stop() {
   Parts& parts = *parts_;

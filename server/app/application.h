@@ -33,6 +33,10 @@ class Application {
   // logs that and what needs a restart.
   void Reload(const ServerSettings& settings);
 
+  // What has to be done now and then: keeps the metrics about the store fresh. To be called every second or two; never
+  // blocks.
+  void Housekeep();
+
   // Stops being ready, lets the calls under way end within the drain timeout, and closes everything. Blocks until then.
   void Stop();
 
@@ -40,6 +44,7 @@ class Application {
   struct Parts;
   explicit Application(std::unique_ptr<Parts> parts);
 
+  void AddMetrics();
   absl::Status Listen();
 
   std::unique_ptr<Parts> parts_;

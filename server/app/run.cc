@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kOk = 0;
 constexpr int kCannotStart = 2;
-constexpr time_t kLookAtFileEverySeconds = 2;
+constexpr time_t kHousekeepEverySeconds = 2;
 
 struct CommandLine {
   std::string config_file;
@@ -111,7 +111,7 @@ void Reload(const CommandLine& line, Logger* logger, Application* application) {
 void ServeUntilTold(const sigset_t& signals, const CommandLine& line, FileWatch file, Logger* logger,
                     Application* application) {
   for (;;) {
-    const timespec wait{.tv_sec = kLookAtFileEverySeconds, .tv_nsec = 0};
+    const timespec wait{.tv_sec = kHousekeepEverySeconds, .tv_nsec = 0};
     const int signal = sigtimedwait(&signals, nullptr, &wait);
     if (signal == SIGTERM || signal == SIGINT) {
       logger->Info("told to stop", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
@@ -120,6 +120,7 @@ void ServeUntilTold(const sigset_t& signals, const CommandLine& line, FileWatch 
     // Looked at after SIGHUP too, so that one change is not applied twice.
     const bool changed = file.Changed();
     if (signal == SIGHUP || changed) Reload(line, logger, application);
+    application->Housekeep();
   }
 }
 

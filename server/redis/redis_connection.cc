@@ -46,6 +46,11 @@ OperationDeadline RedisConnection::DeadlineFor(int64_t callers_deadline_nanos) c
   return {callers_deadline_nanos, true};
 }
 
+BreakerState RedisConnection::breaker() const {
+  if (state_.load() == StoreInfo::State::kReady) return BreakerState::kClosed;
+  return trying_.load() ? BreakerState::kHalfOpen : BreakerState::kOpen;
+}
+
 std::string RedisConnection::detail() const {
   MutexLock lock(&detail_mutex_);
   return detail_;
@@ -213,6 +218,7 @@ void RedisConnection::Connect() {
   RedisSession::Listener* const listener = this;
   session_ = std::make_unique<RedisSession>(loop_, listener);
   unanswered_ = 0;
+  trying_.store(true);
   if (absl::Status status = session_->Connect(options_); !status.ok()) {
     return Lose(std::string(status.message()), false);
   }
@@ -242,6 +248,7 @@ void RedisConnection::BecomeReady() {
   loop_->CancelTimer(connect_timer_);
   connect_timer_ = {};
   Publish(StoreInfo::State::kReady, "");
+  trying_.store(false);
   Announce(true, "");
   CheckSilence();
 }
@@ -271,6 +278,7 @@ void RedisConnection::DropSession() {
   connect_timer_ = {};
   silence_timer_ = {};
   handshake_.reset();
+  trying_.store(false);
   if (session_ == nullptr) return;
   session_->Close();
   loop_->DestroyLater(std::move(session_));

@@ -69,6 +69,7 @@ class RedisConnection final : private RedisSession::Listener {
   void Submit(RedisOperation operation);
   OperationDeadline DeadlineFor(int64_t callers_deadline_nanos) const;
   StoreInfo::State state() const { return state_.load(); }
+  BreakerState breaker() const;
   int64_t disconnects() const { return disconnects_.load(); }
   // Why there is no connection; empty if there is one.
   std::string detail() const;
@@ -124,6 +125,7 @@ class RedisConnection final : private RedisSession::Listener {
   const Observer observer_;
 
   std::atomic<StoreInfo::State> state_{StoreInfo::State::kConnecting};
+  std::atomic<bool> trying_{false};  // to connect, or to shake hands
   std::atomic<int64_t> disconnects_{0};
   std::atomic<size_t> pending_{0};        // operations accepted and not ended
   std::atomic<size_t> pending_bytes_{0};  // of their commands

@@ -335,6 +335,7 @@ void RedisStore::FinishDescribe(StoreInfo info, OperationDeadline deadline, Stor
                       [info = std::move(info), done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
                         const absl::Status status =
                             answer.ok() ? ParseDescription(answer->replies, info) : answer.status();
+                        info.measured = status.ok();
                         if (!status.ok()) info.detail = std::string(status.message());
                         std::move(done)(std::move(info));
                       }});

@@ -55,6 +55,7 @@ class RedisStore final : public Store {
   // Never fails: where Redis does not answer, it says why.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return connection_.state(); }
+  BreakerState breaker() const override { return connection_.breaker(); }
   bool exclusive() const override { return false; }
   // Waits for the store's thread, and so not from a callback.
   void Shutdown() override;

@@ -231,6 +231,7 @@ void EmbeddedStore::Describe(int64_t /*deadline_nanos*/, StoreCallback<StoreInfo
   info.kind = "embedded";
   info.state = state();
   if (info.state != StoreInfo::State::kReady) info.detail = "the store is shut down";
+  info.measured = true;
   info.keys = static_cast<int64_t>(stats.entries);
   info.used_memory_bytes = static_cast<int64_t>(stats.bytes);
   info.max_memory_bytes = static_cast<int64_t>(stats.capacity_bytes);

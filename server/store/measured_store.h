@@ -29,6 +29,7 @@ class MeasuredStore final : public Store {
                    StoreCallback<ControlUpdate> done) override;
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
+  BreakerState breaker() const override { return store_->breaker(); }
   bool exclusive() const override { return store_->exclusive(); }
   void Shutdown() override { store_->Shutdown(); }
 

@@ -105,6 +105,8 @@ struct StoreInfo {
   std::string kind;
   State state = State::kDown;
   std::string detail;  // why it is not ready
+  // Whether the store has answered what the figures below are; else those that it alone knows are empty.
+  bool measured = false;
   double round_trip_micros = 0;
   int64_t keys = 0;
   int64_t used_memory_bytes = 0;
@@ -118,6 +120,13 @@ struct StoreInfo {
 
 template <typename T>
 using StoreCallback = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
+
+// Whether calls get through to the store, by the state of the connection to it.
+enum class BreakerState {
+  kClosed = 0,    // they do
+  kHalfOpen = 1,  // they are refused at once, while one connection is being tried
+  kOpen = 2,      // they are refused at once
+};
 
 // Asynchronous: every call returns at once and runs its callback exactly once, possibly before it returns, on the
 // caller's thread or on one of the store's. A callback must not block. Thread-safe.
@@ -151,6 +160,11 @@ class Store {
 
   // The state alone, from memory: never asks the store.
   virtual StoreInfo::State state() const = 0;
+
+  // From memory, too. As below for a store that is never tried.
+  virtual BreakerState breaker() const {
+    return state() == StoreInfo::State::kReady ? BreakerState::kClosed : BreakerState::kOpen;
+  }
 
   // True if nobody but this process can write to the store, so that a near entry is never behind it.
   virtual bool exclusive() const = 0;

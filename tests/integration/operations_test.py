@@ -1,13 +1,15 @@
 """The operations server: /metrics, /healthz, /readyz."""
 
+import math
 import pathlib
 import re
+import time
 
 import grpc
 import pytest
 from larder.v1 import cache_pb2
 
-from harness import eventually, fails, parse_metrics, refused, total
+from harness import PATIENCE, eventually, fails, parse_metrics, refused, total
 
 OPERATIONS_MD = pathlib.Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -17,6 +19,7 @@ CONFIG = {"namespaces": {"shop": {"near_max_age": "1h"}}}
 # operators, and belongs into docs/operations.md and the changelog.
 CALL = {"grpc_service", "grpc_method", "grpc_type"}
 METRICS = {
+    ("cache_breaker_state", "gauge"): set(),
     ("cache_coherence_mode", "gauge"): {"mode"},
     ("cache_evictions_total", "counter"): {"namespace", "reason"},
     ("cache_invalidations_total", "counter"): {"namespace", "kind", "result"},
@@ -26,14 +29,27 @@ METRICS = {
     ("cache_operation_seconds", "histogram"): {"namespace", "operation", "result"},
     ("cache_requests_total", "counter"): {"namespace", "tier", "result"},
     ("cache_shed_total", "counter"): {"reason"},
+    ("cache_store_disconnects_total", "counter"): set(),
     ("cache_store_errors_total", "counter"): {"operation"},
+    ("cache_store_evictions_total", "counter"): set(),
+    ("cache_store_keys", "gauge"): set(),
+    ("cache_store_memory_max_bytes", "gauge"): set(),
+    ("cache_store_memory_used_bytes", "gauge"): set(),
     ("cache_store_operation_seconds", "histogram"): {"operation"},
+    ("cache_store_round_trip_seconds", "gauge"): set(),
+    ("cache_store_unreadable_entries_total", "counter"): set(),
     ("cache_store_up", "gauge"): set(),
     ("cache_writes_total", "counter"): {"namespace", "operation", "result"},
     ("grpc_server_handled_total", "counter"): CALL | {"grpc_code"},
     ("grpc_server_handling_seconds", "histogram"): CALL,
     ("grpc_server_started_total", "counter"): CALL,
     ("larder_build_info", "gauge"): {"version"},
+    ("larder_memory_limit_bytes", "gauge"): set(),
+    ("process_cpu_seconds_total", "counter"): set(),
+    ("process_max_fds", "gauge"): set(),
+    ("process_open_fds", "gauge"): set(),
+    ("process_resident_memory_bytes", "gauge"): set(),
+    ("process_start_time_seconds", "gauge"): set(),
 }
 
 
@@ -83,6 +99,45 @@ def test_build_and_coherence_are_told(server, store):
     assert total(samples, "larder_build_info") == 1
     assert total(samples, "cache_coherence_mode", mode="exclusive" if store == "embedded" else "age") == 1
     assert total(samples, "cache_store_up") == 1
+
+
+def test_the_store_tells_of_itself(server, client, key, store):
+    client.set(key, b"value", namespace="shop")
+    least = server.redis.command("DBSIZE") if store == "redis" else 1
+    eventually(lambda: total(server.metrics(), "cache_store_keys") >= least, "a look at the store")
+    samples = server.metrics()
+    assert total(samples, "cache_breaker_state") == 0
+    assert total(samples, "cache_store_memory_used_bytes") > 0
+    if store == "embedded":
+        assert total(samples, "cache_store_memory_max_bytes") > 1 << 20
+        return
+    assert total(samples, "cache_store_memory_max_bytes") == 0
+    assert 0 < total(samples, "cache_store_round_trip_seconds") < PATIENCE
+
+
+def test_what_is_known_of_a_store_is_forgotten_with_it(start):
+    redis = start.redis()
+    server = start.larderd(redis=redis)
+    eventually(lambda: total(server.metrics(), "cache_store_memory_used_bytes") > 0, "the first look at the store")
+    redis.kill()
+    eventually(lambda: total(server.metrics(), "cache_breaker_state") == 2, "the breaker being open")
+    samples = server.metrics()
+    assert total(samples, "cache_store_up") == 0
+    for name in ("cache_store_memory_used_bytes", "cache_store_memory_max_bytes", "cache_store_keys"):
+        assert math.isnan(total(samples, name))
+    eventually(lambda: total(server.metrics(), "cache_store_disconnects_total") == 1, "the loss being counted")
+    assert redis.start()
+    eventually(lambda: total(server.metrics(), "cache_breaker_state") == 0, "the breaker being closed")
+    eventually(lambda: total(server.metrics(), "cache_store_memory_used_bytes") > 0, "the next look at the store")
+
+
+def test_the_process_tells_of_itself(server):
+    samples = server.metrics()
+    memory = total(samples, "process_resident_memory_bytes")
+    assert 1 << 20 < memory < total(samples, "larder_memory_limit_bytes")
+    assert 3 < total(samples, "process_open_fds") < total(samples, "process_max_fds")
+    assert total(samples, "process_cpu_seconds_total") > 0
+    assert abs(total(samples, "process_start_time_seconds") - time.time()) < 3600
 
 
 def test_counters_rise_by_what_was_done(server, client, key):

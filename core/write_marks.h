@@ -1,6 +1,6 @@
 // Tells a read that was under way whether its key was written meanwhile.
-#ifndef LARDER_SERVER_ENGINE_WRITE_MARKS_H_
-#define LARDER_SERVER_ENGINE_WRITE_MARKS_H_
+#ifndef LARDER_CORE_WRITE_MARKS_H_
+#define LARDER_CORE_WRITE_MARKS_H_
 
 #include <array>
 #include <atomic>
@@ -34,4 +34,4 @@ class WriteMarks {
 
 }  // namespace larder
 
-#endif  // LARDER_SERVER_ENGINE_WRITE_MARKS_H_
+#endif  // LARDER_CORE_WRITE_MARKS_H_
