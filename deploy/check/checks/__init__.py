@@ -1,0 +1,1 @@
+"""What ./dev deploy-check asserts about deploy/kubernetes."""

@@ -1,0 +1,1 @@
+"""The shipped Redis, Sentinel and HAProxy files, run on loopback."""
