@@ -30,14 +30,28 @@ endfunction()
 
 # larder_library(NAME SOURCES ... [DEPS ...] [PRIVATE_DEPS ...] [ALLOW ...]): the current folder as target larder_NAME,
 # alias larder::NAME. DEPS are needed by its headers, PRIVATE_DEPS by its sources alone. ALLOW names fenced libraries
-# (see Fence.cmake) whose headers it may include although it links them only through others.
+# (see Fence.cmake) whose headers it may include although it links them only through others. PACKAGED: it is installed for
+# others to link, and a shared library where BUILD_SHARED_LIBS says so. PRIVATE_HEADERS: the folder's headers are for itself, and
+# for those who link larder::NAME_internals.
 function(larder_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS;ALLOW" ${ARGN})
-  add_library(larder_${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "PACKAGED;PRIVATE_HEADERS" "" "SOURCES;DEPS;PRIVATE_DEPS;ALLOW" ${ARGN})
+  if(ARG_PACKAGED)
+    add_library(larder_${name} ${ARG_SOURCES})
+  else()
+    add_library(larder_${name} STATIC ${ARG_SOURCES})
+  endif()
   add_library(larder::${name} ALIAS larder_${name})
   larder_include_root(root "${CMAKE_CURRENT_SOURCE_DIR}")
-  target_include_directories(larder_${name} PUBLIC "$<BUILD_INTERFACE:${root}>")
-  target_link_libraries(larder_${name} PUBLIC ${ARG_DEPS} PRIVATE larder_options ${ARG_PRIVATE_DEPS})
+  if(ARG_PRIVATE_HEADERS)
+    target_include_directories(larder_${name} PRIVATE "${root}")
+    add_library(larder_${name}_internals INTERFACE)
+    add_library(larder::${name}_internals ALIAS larder_${name}_internals)
+    target_include_directories(larder_${name}_internals INTERFACE "${root}")
+  else()
+    target_include_directories(larder_${name} PUBLIC "$<BUILD_INTERFACE:${root}>")
+  endif()
+  target_link_libraries(larder_${name} PUBLIC ${ARG_DEPS} PRIVATE
+    $<BUILD_INTERFACE:larder_options> ${ARG_PRIVATE_DEPS})
   larder_fence(larder_${name} LINKS ${ARG_DEPS} ${ARG_PRIVATE_DEPS} ALLOW ${ARG_ALLOW})
 endfunction()
 

@@ -11,8 +11,8 @@
 
 #include "core/mutex.h"
 #include "core/near_cache.h"
-#include "server/engine/logical_clock.h"
 #include "core/write_marks.h"
+#include "server/engine/logical_clock.h"
 #include "server/metrics/metrics.h"
 #include "server/policy/policy.h"
 

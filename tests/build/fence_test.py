@@ -30,6 +30,7 @@ LIBRARIES = {
     "microhttpd": "microhttpd.h",
     "cli11": "CLI/CLI.hpp",
     "spdlog": "spdlog/spdlog.h",
+    "client": "larder/client.h",
 }
 GRPC = {"grpc", "grpc++", "grpc core", "services", "messages"}
 LEAVES = {"core", "server/metrics", "server/log"}
@@ -57,6 +58,10 @@ RULES = {
     "server/http": ({"microhttpd"}, LEAVES),
     "server/app": (SERVER, LEAVES | GRPC | {"config messages", "cli11", "spdlog"}),
     "server": ({"server/app"}, LEAVES | {"server/config", "server/policy"}),  # main.cc
+    "client/src": ({"client/src", "client", "core", "services", "messages"}, GRPC),
+    "client/testing": ({"client/testing", "client", "client/src", "messages"}, {"core"}),
+    # As a user's: of ours only the public headers.
+    "client/examples/bookings": ({"client", "cli11"}, {"client/examples/bookings"}),
     "client/cli": ({"client/cli", "cli11", "services", "messages"}, GRPC | {"core"}),
 }
 

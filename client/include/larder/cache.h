@@ -1,0 +1,230 @@
+// A cache as an application sees it.
+#ifndef LARDER_CACHE_H_
+#define LARDER_CACHE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "larder/calls.h"
+#include "larder/codec.h"
+#include "larder/export.h"
+#include "larder/load.h"
+
+namespace larder {
+
+class Observer;
+struct ReadReport;
+
+namespace internal {
+class Flight;
+class Flights;
+class WarmFeed;  // client/src/warm_feed.h
+struct LoadCall;
+struct WriteScope;
+}  // namespace internal
+
+// Called exactly once, from any thread, or from within the call where the answer is at hand. It must not block, and so
+// must not make blocking calls of the cache; asynchronous ones it may make.
+template <typename T>
+using Callback = absl::AnyInvocable<void(T) &&>;
+
+// The calls of a cache: `Client` makes them to the service, `testing::FakeCache` keeps entries in memory for the tests
+// of an application. Thread-safe. A miss is an empty optional, a failure is a status:
+//   INVALID_ARGUMENT    mend the call; the message names the field and the limit
+//   ABORTED             the condition of a write does not hold
+//   UNAVAILABLE         the service cannot be reached, or its breaker is open (that takes no time); a write may
+//                       have landed
+//   DEADLINE_EXCEEDED   the time is up; a write may have landed
+//   RESOURCE_EXHAUSTED  back off
+// Where `failed_reads_are_misses` (the default), the last three are misses to a Get or a BatchGet.
+//
+// Blocking calls wait at most their deadline, and must not be made from a callback. A write (Set, BatchSet,
+// Invalidate) of a key whose loaded value GetOrLoad is sending to the cache is itself sent when that has ended, which
+// takes the other's deadline at most; its own counts from there.
+class LARDER_EXPORT Cache {
+ public:
+  virtual ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  // --- one key --------------------------------------------------------------------------------------------------
+  absl::StatusOr<MaybeHit> Get(std::string_view key, const GetOptions& options = {});
+  void GetAsync(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done);
+
+  absl::StatusOr<SetResult> Set(std::string_view key, std::string_view value, const SetOptions& options = {});
+  void SetAsync(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done);
+
+  // False: there is no entry.
+  absl::StatusOr<bool> Touch(std::string_view key, const TouchOptions& options = {});
+  void TouchAsync(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done);
+
+  // --- many -----------------------------------------------------------------------------------------------------
+  // The status is that of the call; each key has one of its own besides. Keys whose values did not fit into the
+  // service's answer have been asked for again.
+  absl::StatusOr<BatchGetResults> BatchGet(std::vector<std::string> keys, const GetOptions& options = {});
+  void BatchGetAsync(std::vector<std::string> keys, GetOptions options, Callback<absl::StatusOr<BatchGetResults>> done);
+
+  absl::StatusOr<BatchSetResults> BatchSet(std::vector<SetItem> items, const CallOptions& options = {});
+  void BatchSetAsync(std::vector<SetItem> items, CallOptions options, Callback<absl::StatusOr<BatchSetResults>> done);
+
+  // Once it has succeeded, no older value is read through this object, nor can a value that GetOrLoad was loading
+  // meanwhile come back.
+  absl::StatusOr<InvalidateResult> Invalidate(Invalidation what, const CallOptions& options = {});
+  void InvalidateAsync(Invalidation what, CallOptions options, Callback<absl::StatusOr<InvalidateResult>> done);
+
+  // Writes what the source gives and nobody has cached yet; ends with the totals, or with the source's failure once
+  // what it gave before has been dealt with. The source runs on one thread at a time: the caller's in Warm, where it
+  // may block (for longer than the deadline, if it must), the client's in WarmAsync, where it must not.
+  absl::StatusOr<WarmProgress> Warm(WarmSource source, WarmOptions options = {});
+  void WarmAsync(WarmSource source, WarmOptions options, Callback<absl::StatusOr<WarmProgress>> done);
+
+  // Of one replica. larder/v1/cache.pb.h says what is in it.
+  absl::StatusOr<ServiceStats> Stats(const StatsOptions& options = {});
+  void StatsAsync(StatsOptions options, Callback<absl::StatusOr<ServiceStats>> done);
+
+  // --- by type ---------------------------------------------------------------------------------------------------
+  // T is a std::string, a protobuf message, or any type with a larder::Codec<T>; larder/json.h brings JSON.
+
+  // FAILED_PRECONDITION: what is cached is no T. A known absence reads as a miss.
+  template <typename T>
+  absl::StatusOr<std::optional<T>> GetAs(std::string_view key, const GetOptions& options = {});
+
+  template <typename T>
+  absl::StatusOr<SetResult> SetAs(std::string_view key, const T& value, SetOptions options = {});
+
+  // Cache-aside in one call: the cached value, or else what `loader` returns, which is then cached. `loader` is called
+  // as `T()`, `absl::StatusOr<T>()`; it runs on the calling thread and may block. In this object one loader runs per
+  // key at a time; others who want the key wait for it, for `options.max_wait` at most (then DEADLINE_EXCEEDED).
+  //   The loader failed: its status is returned, to all who waited, and nothing is cached.
+  //   The cache failed: the loader's value is returned; `options.report` and the observer tell.
+  //   The cached value is no T: it is loaded again and replaced; `options.report` tells.
+  //   T is a std::optional<U> and the loader returns none: cached as known to be absent if `options.absent_ttl` is
+  //   given.
+  //   The key was invalidated or set through this object while the loader ran: its value is returned, not cached.
+  // An exception that leaves the loader becomes INTERNAL.
+  // Not yet closed: an invalidation by *another* process while the loader runs does not stop the fill, nor does one by
+  // this process stop a fill that has ended UNAVAILABLE or DEADLINE_EXCEEDED and is still on its way.
+  // A loader must not ask for its own key in the same way: it would wait for itself.
+  template <typename T, typename Loader>
+  absl::StatusOr<T> GetOrLoad(std::string_view key, Ttl ttl, Loader&& loader, const LoadOptions& options = {});
+
+ protected:
+  struct Settings {
+    bool failed_reads_are_misses = true;
+    Observer* observer = nullptr;  // not owned; null: nobody listens
+    std::string name_space = "default";
+    std::chrono::milliseconds deadline{250};
+  };
+
+  explicit Cache(Settings settings);
+
+  // What an implementation does. Options come with the namespace and deadline filled in. Each calls `done` exactly
+  // once.
+  virtual void DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) = 0;
+  virtual void DoSet(std::string key, std::string value, SetOptions options,
+                     Callback<absl::StatusOr<SetResult>> done) = 0;
+  virtual void DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) = 0;
+  virtual void DoBatchGet(std::vector<std::string> keys, GetOptions options,
+                          Callback<absl::StatusOr<BatchGetResults>> done) = 0;
+  virtual void DoBatchSet(std::vector<SetItem> items, CallOptions options,
+                          Callback<absl::StatusOr<BatchSetResults>> done) = 0;
+  virtual void DoInvalidate(Invalidation what, CallOptions options,
+                            Callback<absl::StatusOr<InvalidateResult>> done) = 0;
+  // The feed never blocks and never fails: it ends early where the source has failed.
+  virtual void DoWarm(std::shared_ptr<internal::WarmFeed> feed, WarmOptions options,
+                      Callback<absl::StatusOr<WarmProgress>> done) = 0;
+  virtual void DoStats(StatsOptions options, Callback<absl::StatusOr<ServiceStats>> done) = 0;
+
+  // An answer that is at hand without a call, or none. Asked first by Get, GetAsync and GetOrLoad where `options.near`;
+  // the deadline says nothing here.
+  virtual MaybeHit GetAtHand(std::string_view key, const GetOptions& options);
+
+ private:
+  // GetOrLoad without its type. `use` takes a cached value and says whether it is one of the wanted type; `load` runs
+  // the loader and returns the value's bytes, or none for "absent".
+  absl::Status GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options,
+                              absl::FunctionRef<absl::Status(const Value&)> use,
+                              absl::FunctionRef<absl::StatusOr<internal::Loaded>()> load);
+
+  // ... by waiting for another caller's flight. None: what came of it is of another type.
+  std::optional<absl::Status> Join(internal::Flight& flight, const internal::LoadCall& call);
+  // ... by reading, loading and storing for all who wait for the flight.
+  absl::Status Lead(internal::Flight& flight, const internal::LoadCall& call);
+  absl::StatusOr<MaybeHit> Fetch(const internal::LoadCall& call, ReadReport* found);
+  void Fill(const internal::Flight& flight, const internal::LoadCall& call, internal::Loaded loaded,
+            Condition condition);
+
+  MaybeHit AtHand(std::string_view key, const GetOptions& options);
+  void Read(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done);
+  // Seals the flights of the scope, has `send` make the call when that may be, and seals them again before `done`.
+  template <typename T>
+  void Write(internal::WriteScope scope, Callback<T> done, absl::AnyInvocable<void(Callback<T>) &&> send);
+
+  void Observe(const ReadReport& found) const;
+  void ObserveLoad(std::string_view key, const absl::Status& status, int64_t nanos, bool joined) const;
+
+  // The options with the namespace and deadline filled in.
+  template <typename Options>
+  Options Filled(Options options) const {
+    if (options.name_space.empty()) options.name_space = settings_.name_space;
+    if (options.deadline == std::chrono::milliseconds::zero()) options.deadline = settings_.deadline;
+    return options;
+  }
+
+  const Settings settings_;
+  // Of calls that name no namespace: made once, so that a near hit allocates nothing.
+  const GetOptions at_hand_options_;
+  const std::unique_ptr<internal::Flights> flights_;
+};
+
+template <typename T>
+absl::StatusOr<std::optional<T>> Cache::GetAs(std::string_view key, const GetOptions& options) {
+  absl::StatusOr<MaybeHit> hit = Get(key, options);
+  if (!hit.ok()) return hit.status();
+  if (!hit->has_value() || internal::IsAbsence((*hit)->value)) return std::optional<T>();
+  absl::StatusOr<T> value = internal::Decode<T>(key, (*hit)->value);
+  if (!value.ok()) return value.status();
+  return std::optional<T>(*std::move(value));
+}
+
+template <typename T>
+absl::StatusOr<SetResult> Cache::SetAs(std::string_view key, const T& value, SetOptions options) {
+  absl::StatusOr<std::string> bytes = internal::Encode<T>(value);
+  if (!bytes.ok()) return bytes.status();
+  if (options.content_type.empty()) options.content_type = internal::ContentType<T>();
+  return Set(key, *bytes, options);
+}
+
+template <typename T, typename Loader>
+absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loader, const LoadOptions& options) {
+  std::optional<T> result;
+  auto use = [&](const Value& value) -> absl::Status {
+    absl::StatusOr<T> decoded = internal::DecodeLoaded<T>(key, value);
+    if (decoded.ok()) result = *std::move(decoded);
+    return decoded.status();
+  };
+  auto load = [&]() -> absl::StatusOr<internal::Loaded> {
+    absl::StatusOr<T> loaded = internal::RunLoader<T>(loader);
+    if (!loaded.ok()) return loaded.status();
+    result = *std::move(loaded);
+    return internal::EncodeLoaded<T>(*result);
+  };
+  absl::Status status = GetOrLoadBytes(key, ttl, options, use, load);
+  if (!status.ok()) return status;
+  return *std::move(result);
+}
+
+}  // namespace larder
+
+#endif  // LARDER_CACHE_H_

@@ -1,0 +1,66 @@
+#include "client/src/call_maker.h"
+
+#include "larder/observer.h"
+
+namespace larder::internal {
+namespace {
+
+int64_t Nanos(std::chrono::milliseconds time) { return std::chrono::nanoseconds(time).count(); }
+
+// The service refused the write: nothing was written.
+bool WroteNothing(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kAborted;
+}
+
+}  // namespace
+
+CallSpec CallMaker::Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route) const {
+  return {.repeatable = repeatable,
+          .deadline_nanos = env.clock.NowNanos() + Nanos(deadline),
+          .deadline_is_own = deadline < env.options.deadline,
+          .route = route};
+}
+
+bool CallMaker::NearMayAnswer(const KeyIdentity& key, const Replica* replica) const {
+  // A replica that is alone has taken all of this process's writes itself.
+  if (!env.replicas.several()) return true;
+  const uint16_t id = replica == nullptr ? WrittenKeys::kUnknownReplica : replica->id();
+  return written_.NearMayAnswer(key.hash, id, env.clock.NowNanos());
+}
+
+void CallMaker::BeforeWrite(const std::vector<KeyIdentity>& keys) {
+  if (!near.enabled()) return;
+  for (const KeyIdentity& key : keys) near.Drop(key.near_key, key.hash);
+}
+
+void CallMaker::AfterWrite(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica) {
+  BeforeWrite(keys);
+  if (WroteNothing(status)) return;
+  const int64_t now = env.clock.NowNanos();
+  const uint16_t acknowledged = status.ok() ? replica : WrittenKeys::kUnknownReplica;
+  for (const KeyIdentity& key : keys) {
+    written_.Record(key.hash, acknowledged, now, now + Nanos(env.options.read_own_writes_for));
+  }
+}
+
+void CallMaker::AfterWriteOfAll(const absl::Status& status, uint16_t replica) {
+  near.DropAll();
+  if (WroteNothing(status)) return;
+  const int64_t now = env.clock.NowNanos();
+  written_.RecordAll(status.ok() ? replica : WrittenKeys::kUnknownReplica, now,
+                     now + Nanos(env.options.read_own_writes_for));
+}
+
+void CallMaker::Report(std::string_view method, const absl::Status& status, int64_t began_nanos, int attempts,
+                       int keys) const {
+  if (env.options.observer == nullptr) return;
+  CallReport report;
+  report.method = method;
+  report.code = status.code();
+  report.duration = std::chrono::nanoseconds(env.clock.NowNanos() - began_nanos);
+  report.attempts = attempts;
+  report.keys = keys;
+  env.options.observer->OnCall(report);
+}
+
+}  // namespace larder::internal

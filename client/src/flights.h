@@ -1,0 +1,130 @@
+// Single flight: of the callers who want a key at the same time, one reads and loads it and the others wait.
+#ifndef LARDER_CLIENT_SRC_FLIGHTS_H_
+#define LARDER_CLIENT_SRC_FLIGHTS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/mutex.h"
+#include "larder/observer.h"
+#include "larder/value.h"
+
+namespace larder::internal {
+
+// What a flight's leader came to.
+struct FlightOutcome {
+  absl::StatusOr<Value> value;
+  absl::Status read;    // of the cache
+  ReadReport found;     // by that read
+  bool loaded = false;  // by the leader's loader; false: the value was cached
+};
+
+// One leader's read, load and fill of a key. Thread-safe.
+class Flight {
+ public:
+  Flight(std::string_view name_space, std::string_view key, bool near)
+      : name_space_(name_space), key_(key), near_(near) {}
+
+  const std::string& name_space() const { return name_space_; }
+  const std::string& key() const { return key_; }
+  // Its read may be answered by a near tier.
+  bool near() const { return near_; }
+
+  // Once. Wakes those who wait.
+  void Publish(FlightOutcome outcome);
+
+  // Blocks. None: there was no outcome within `max_wait`.
+  std::optional<FlightOutcome> Wait(std::chrono::milliseconds max_wait);
+
+ private:
+  const std::string name_space_;
+  const std::string key_;
+  const bool near_;
+
+  Mutex mutex_;
+  CondVar published_;
+  std::optional<FlightOutcome> outcome_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What a write is about.
+struct WriteScope {
+  std::string name_space;
+  std::vector<std::string> keys;
+  bool all = false;  // the whole namespace
+};
+
+// The flights of one cache object. Thread-safe; blocks nobody.
+//
+// A flight is open, so that others join it and it may store what it loaded, until it is sealed, replaced or ended.
+// The invariant (COHERENCE W5, P2): what was read or loaded before a write through this object began is neither joined
+// nor stored after the write has been acknowledged.
+//   1. A write seals the open flights of its keys when it begins: what they loaded may be older than it.
+//   2. It is sent once the fills of its keys that are under way have ended; no fill of a sealed flight begins. So none
+//      of them reaches the store after the write.
+//   3. It seals them again before it is acknowledged: one that began meanwhile may have read the cache before the
+//      write landed, so nobody may join it afterwards. What it is storing may stay: its loader began after the write
+//      did, and the condition of its fill keeps it from replacing what the write put there.
+// Not covered: a fill that ended without an answer (UNAVAILABLE, DEADLINE_EXCEEDED) may still land after the write, and
+// so may the fill of another process. Only the service can refuse those.
+class Flights {
+ public:
+  struct Place {
+    std::shared_ptr<Flight> flight;
+    bool leads = false;  // the caller owes the flight a Publish and an End
+  };
+
+  // A place in the open flight of the key, unless that is `unwanted` (may be null), or its read is allowed near tiers
+  // and the caller's is not; otherwise at the head of a new one that replaces it.
+  Place Board(std::string_view name_space, std::string_view key, bool near, const Flight* unwanted);
+
+  // False: the flight is sealed, nothing may be stored.
+  bool BeginFill(const Flight& flight);
+  // Calls what waited for the flight's fill.
+  void End(const Flight& flight);
+
+  // Seals, and calls `send` once no fill that is under way now is left: at once if there is none, otherwise from the
+  // End of the last.
+  void BeforeWrite(const WriteScope& scope, absl::AnyInvocable<void() &&> send);
+  void Seal(const WriteScope& scope);
+
+ private:
+  // A write that waits for fills. Guarded by the mutex of its Flights.
+  struct HeldWrite {
+    size_t fills = 0;
+    absl::AnyInvocable<void() &&> send;
+  };
+  struct Filling {
+    const Flight* flight;
+    std::vector<std::shared_ptr<HeldWrite>> held;
+  };
+  struct KeyState {
+    std::shared_ptr<Flight> open;
+    std::vector<Filling> fills;  // of flights that are open, or were when they began to fill
+
+    bool Unused() const { return open == nullptr && fills.empty(); }
+  };
+  using Keys = std::map<std::string, KeyState, std::less<>>;
+
+  KeyState* Find(const Flight& flight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Seals, and calls `visit` for each fill that is under way.
+  void SealEach(const WriteScope& scope, absl::FunctionRef<void(Filling&)> visit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Mutex mutex_;
+  std::map<std::string, Keys, std::less<>> spaces_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace larder::internal
+
+#endif  // LARDER_CLIENT_SRC_FLIGHTS_H_

@@ -1,0 +1,40 @@
+// The Gets on their way to one replica.
+#ifndef LARDER_CLIENT_SRC_GET_LANE_H_
+#define LARDER_CLIENT_SRC_GET_LANE_H_
+
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "core/mutex.h"
+#include "larder/v1/cache.pb.h"
+
+namespace larder::internal {
+
+struct CallEnd;
+
+// A Get that has been asked for. `done` is called exactly once; the response is meaningful if the status is OK.
+struct PendingGet {
+  std::string name_space;
+  std::string key;
+  bool near = true;        // the replica's near tier may answer
+  bool gatherable = true;  // has the client's own deadline, as all that it may be sent with
+  bool deadline_is_own = false;
+  int64_t deadline_nanos = 0;
+  uint64_t route = 0;
+  absl::AnyInvocable<void(const absl::Status&, const v1::GetResponse&, const CallEnd&) &&> done;
+};
+
+// Guarded by a lock of its own, held for the moves of a few pointers.
+struct GetLane {
+  Mutex mutex;
+  std::deque<PendingGet> waiting ABSL_GUARDED_BY(mutex);
+  int calls_under_way ABSL_GUARDED_BY(mutex) = 0;
+};
+
+}  // namespace larder::internal
+
+#endif  // LARDER_CLIENT_SRC_GET_LANE_H_

@@ -1,0 +1,61 @@
+// The client's own near cache: entries in the application's memory.
+#ifndef LARDER_CLIENT_SRC_NEAR_TIER_H_
+#define LARDER_CLIENT_SRC_NEAR_TIER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/entry.h"
+#include "core/near_cache.h"
+#include "core/write_marks.h"
+#include "larder/options.h"
+
+namespace larder::internal {
+
+// A namespace and a key as one string.
+std::string NearKey(std::string_view name_space, std::string_view key);
+
+// Serves an entry for `max_age` from the sending of the read that brought it. What this process writes or invalidates
+// is dropped at the write's start and at its end, and a read under way at either is not kept (COHERENCE N3).
+// Thread-safe; never waits.
+class NearTier {
+ public:
+  // The state of a key when a read of it began.
+  struct Ticket {
+    uint64_t mark = 0;
+    uint64_t clears = 0;
+  };
+
+  // `clock` must outlive it.
+  NearTier(const NearOptions& options, const Clock* clock);
+
+  bool enabled() const { return enabled_; }
+
+  // Null if there is none that may be served.
+  EntryRef Find(std::string_view near_key, uint64_t hash, int64_t now_nanos);
+
+  // Before the read is sent.
+  Ticket Begin(uint64_t hash) const { return {marks_.Current(hash), clears_.load(std::memory_order_acquire)}; }
+  void Admit(std::string_view near_key, uint64_t hash, EntryRef entry, const Ticket& ticket);
+
+  // At the start and at the end of a write.
+  void Drop(std::string_view near_key, uint64_t hash);
+  // The same, of a write that may concern any key.
+  void DropAll();
+
+ private:
+  const bool enabled_;
+  const int64_t max_age_nanos_;
+  const Clock* const clock_;
+  NearCache cache_;
+  WriteMarks marks_;
+  std::atomic<uint64_t> clears_{0};
+};
+
+}  // namespace larder::internal
+
+#endif  // LARDER_CLIENT_SRC_NEAR_TIER_H_

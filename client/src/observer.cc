@@ -1,0 +1,7 @@
+#include "larder/observer.h"
+
+namespace larder {
+
+Observer::~Observer() = default;
+
+}  // namespace larder

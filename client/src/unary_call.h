@@ -1,0 +1,198 @@
+// One call of the application's: its attempts, on one replica after the other, until one of them settles it.
+#ifndef LARDER_CLIENT_SRC_UNARY_CALL_H_
+#define LARDER_CLIENT_SRC_UNARY_CALL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "client/src/breaker.h"
+#include "client/src/call_env.h"
+#include "client/src/call_queue.h"
+#include "client/src/replica.h"
+#include "grpcpp/alarm.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/async_unary_call.h"
+#include "larder/v1/cache.grpc.pb.h"
+
+namespace larder::internal {
+
+// What all attempts of a call have in common.
+struct CallSpec {
+  bool repeatable = false;       // may be sent again after it may have arrived
+  int64_t deadline_nanos = 0;    // on Clock's scale
+  bool deadline_is_own = false;  // shorter than the client's: running out of it says nothing of the service
+  uint64_t route = 0;            // StableHash of its key, where routing is by key
+  std::shared_ptr<Replica> replica = nullptr;  // of the first attempt; null: the set's choice
+};
+
+// How a call ended, besides its status.
+struct CallEnd {
+  int attempts = 0;
+  uint16_t replica = 0;    // of the last attempt; 0: there was none
+  int64_t sent_nanos = 0;  // when the last attempt was sent
+};
+
+// Deletes itself once it has called back.
+template <typename Request, typename Response, auto kPrepareAsync>
+class UnaryCall final : private Event, private ActiveCall {
+ public:
+  // Called exactly once: on the queue's thread, or within Start() where the breaker is open or no replica is known.
+  using Done = absl::AnyInvocable<void(const absl::Status&, Response&&, const CallEnd&) &&>;
+  // Called before each attempt, with its number from 1.
+  using Adapt = absl::AnyInvocable<void(Request&, const Replica&, int attempt)>;
+
+  // `env` must outlive the call. `adapt` may be null.
+  static void Start(CallEnv* env, CallSpec spec, Request request, Adapt adapt, Done done) {
+    auto* call = new UnaryCall(env, std::move(spec), std::move(request), std::move(adapt), std::move(done));
+    call->Begin();
+  }
+
+ private:
+  UnaryCall(CallEnv* env, CallSpec spec, Request request, Adapt adapt, Done done)
+      : env_(env),
+        queue_(env->NextQueue()),
+        spec_(std::move(spec)),
+        adapt_(std::move(adapt)),
+        done_(std::move(done)),
+        request_(std::move(request)) {}
+  ~UnaryCall() override = default;
+
+  void Begin() {
+    verdict_ = env_->breaker.Admit();
+    if (verdict_ == Breaker::Verdict::kRefuse) return Finish(env_->BreakerIsOpen());
+    env_->budget.OnCall();
+    replica_ = spec_.replica != nullptr ? spec_.replica : env_->replicas.Pick(spec_.route, {});
+    if (replica_ == nullptr) return Settle(env_->NoReplica());
+    PrepareContext();
+    if (!queue_->Enter(this)) return Settle(ClientIsClosing());
+    entered_ = true;
+    Send();
+  }
+
+  void PrepareContext() {
+    reader_.reset();  // it lives in the memory of the context's call
+    context_.emplace();
+    env_->FillContext(&*context_, spec_.deadline_nanos);
+  }
+
+  void Send() {
+    ++end_.attempts;
+    end_.replica = replica_->id();
+    end_.sent_nanos = env_->clock.NowNanos();
+    if (adapt_) adapt_(request_, *replica_, end_.attempts);
+    replica_->in_flight().fetch_add(1, std::memory_order_relaxed);
+    reader_ = (replica_->stub().*kPrepareAsync)(&*context_, request_, queue_->queue());
+    reader_->StartCall();
+    reader_->Finish(&response_, &status_, this);
+  }
+
+  // An attempt has ended, or a pause before the next one.
+  void OnEvent(bool /*ok*/) override {
+    if (waiting_) {
+      waiting_ = false;
+      return cancelled_ ? Settle(ClientIsClosing()) : Again();
+    }
+    replica_->in_flight().fetch_sub(1, std::memory_order_relaxed);
+    const absl::Status status = env_->ToAbsl(status_, *context_);
+    if (status.code() == absl::StatusCode::kUnavailable) env_->resolver.LookSoon();
+    if (!WorthAnother(status)) return Settle(status);
+    tried_.push_back(replica_);
+    const int64_t pause = env_->Backoff(end_.attempts);
+    if (env_->clock.NowNanos() + pause >= spec_.deadline_nanos) return Settle(status);
+    if (!env_->WithdrawRetry()) return Settle(status);
+    last_ = status;
+    waiting_ = true;
+    alarm_.emplace();
+    alarm_->Set(queue_->queue(), DeadlineAfter(pause), static_cast<Event*>(this));
+  }
+
+  bool WorthAnother(const absl::Status& status) const {
+    return spec_.repeatable && !cancelled_ && end_.attempts < env_->options.retry.max_attempts &&
+           (status.code() == absl::StatusCode::kUnavailable ||
+            // A server that is told to stop cancels calls that arrive at the last moment.
+            status.code() == absl::StatusCode::kCancelled ||
+            // The attempt's time ran out, not the call's.
+            (status.code() == absl::StatusCode::kDeadlineExceeded && env_->clock.NowNanos() < spec_.deadline_nanos));
+  }
+
+  void Again() {
+    absl::InlinedVector<Replica*, 4> tried;
+    for (const auto& replica : tried_) tried.push_back(replica.get());
+    const std::shared_ptr<Replica> next = env_->replicas.Pick(spec_.route, tried);
+    if (next == nullptr) return Settle(last_);
+    replica_ = next;
+    response_ = Response();
+    PrepareContext();
+    Send();
+  }
+
+  // Tells the breaker, then the caller.
+  void Settle(absl::Status status) {
+    if (status.code() == absl::StatusCode::kCancelled && !cancelled_ && end_.attempts > 0) {
+      status = absl::UnavailableError(absl::StrCat("the service cancelled the call: ", std::string(status.message())));
+    }
+    if (env_->SaysServiceIsDown(status, spec_.deadline_is_own)) {
+      env_->breaker.OnFailure(verdict_, status);
+    } else if (cancelled_ || end_.attempts == 0 || status.code() == absl::StatusCode::kDeadlineExceeded) {
+      env_->breaker.OnNothingLearned(verdict_);
+    } else {
+      env_->breaker.OnSuccess(verdict_);
+    }
+    Finish(status);
+  }
+
+  void Finish(const absl::Status& status) {
+    std::move(done_)(status, std::move(response_), end_);
+    if (entered_) queue_->Leave(this);
+    delete this;
+  }
+
+  void Cancel() override {
+    cancelled_ = true;
+    context_->TryCancel();
+    if (waiting_) alarm_->Cancel();
+  }
+
+  CallEnv* const env_;
+  CallQueue* const queue_;
+  const CallSpec spec_;
+  Adapt adapt_;
+  Done done_;
+
+  Request request_;
+  Response response_;
+  grpc::Status status_;
+  std::optional<grpc::ClientContext> context_;  // of the present attempt
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader_;
+  std::optional<grpc::Alarm> alarm_;
+
+  std::shared_ptr<Replica> replica_;
+  absl::InlinedVector<std::shared_ptr<Replica>, 2> tried_;
+  CallEnd end_;
+  absl::Status last_;
+  Breaker::Verdict verdict_ = Breaker::Verdict::kCall;
+  bool entered_ = false;
+  bool waiting_ = false;    // for the next attempt
+  bool cancelled_ = false;  // by the client's end
+};
+
+using GetCall = UnaryCall<v1::GetRequest, v1::GetResponse, &v1::Cache::Stub::PrepareAsyncGet>;
+using SetCall = UnaryCall<v1::SetRequest, v1::SetResponse, &v1::Cache::Stub::PrepareAsyncSet>;
+using TouchCall = UnaryCall<v1::TouchRequest, v1::TouchResponse, &v1::Cache::Stub::PrepareAsyncTouch>;
+using BatchGetCall = UnaryCall<v1::BatchGetRequest, v1::BatchGetResponse, &v1::Cache::Stub::PrepareAsyncBatchGet>;
+using BatchSetCall = UnaryCall<v1::BatchSetRequest, v1::BatchSetResponse, &v1::Cache::Stub::PrepareAsyncBatchSet>;
+using InvalidateCall =
+    UnaryCall<v1::InvalidateRequest, v1::InvalidateResponse, &v1::Cache::Stub::PrepareAsyncInvalidate>;
+using StatsCall = UnaryCall<v1::StatsRequest, v1::StatsResponse, &v1::Cache::Stub::PrepareAsyncStats>;
+
+}  // namespace larder::internal
+
+#endif  // LARDER_CLIENT_SRC_UNARY_CALL_H_

@@ -1,0 +1,136 @@
+#include "client/src/wire.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/src/value_access.h"
+#include "client/src/version_payload.h"
+#include "core/clock.h"
+
+namespace larder::internal {
+namespace {
+
+template <typename Message>
+void SetExpiry(const Ttl& ttl, Message* message) {
+  if (ttl.is_default()) return;
+  if (ttl.is_class()) {
+    message->set_ttl_class(ttl.ttl_class());
+  } else {
+    message->set_ttl_ms(ttl.duration().count());
+  }
+}
+
+void SetCondition(const Condition& condition, v1::SetRequest* message) {
+  switch (condition.kind()) {
+    case Condition::Kind::kAlways:
+      return;
+    case Condition::Kind::kIfAbsent:
+      return message->set_if_absent(true);
+    case Condition::Kind::kIfPresent:
+      return message->set_if_present(true);
+    case Condition::Kind::kIfVersion:
+      return message->set_if_version(condition.version());
+  }
+}
+
+std::chrono::milliseconds Millis(int64_t nanos) { return std::chrono::milliseconds(nanos / kNanosPerMilli); }
+
+}  // namespace
+
+v1::SetRequest ToMessage(std::string key, std::string value, const SetOptions& options) {
+  v1::SetRequest message;
+  message.set_namespace_(options.name_space);
+  message.set_key(std::move(key));
+  message.set_value(std::move(value));
+  message.set_content_type(options.content_type);
+  SetExpiry(options.ttl, &message);
+  SetCondition(options.condition, &message);
+  return message;
+}
+
+v1::SetRequest ToMessage(SetItem item) {
+  v1::SetRequest message;
+  message.set_key(std::move(item.key));
+  message.set_value(std::move(item.value));
+  message.set_content_type(std::move(item.content_type));
+  SetExpiry(item.ttl, &message);
+  SetCondition(item.condition, &message);
+  return message;
+}
+
+v1::WarmRequest ToWarmMessage(SetItem item, const std::string& name_space) {
+  v1::WarmRequest message;
+  message.set_namespace_(name_space);
+  message.set_key(std::move(item.key));
+  message.set_value(std::move(item.value));
+  message.set_content_type(std::move(item.content_type));
+  SetExpiry(item.ttl, &message);
+  return message;
+}
+
+v1::TouchRequest ToMessage(std::string key, const TouchOptions& options) {
+  v1::TouchRequest message;
+  message.set_namespace_(options.name_space);
+  message.set_key(std::move(key));
+  SetExpiry(options.ttl, &message);
+  return message;
+}
+
+EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos) {
+  EntryMeta meta;
+  meta.version = response.version();
+  meta.created_nanos = sent_nanos - response.age_ms() * kNanosPerMilli;
+  meta.expires_nanos = sent_nanos + response.ttl_ms() * kNanosPerMilli;
+  meta.read_nanos = sent_nanos;
+  const std::string& type = response.content_type();
+  return Entry::Create(meta, std::string_view(type).substr(0, kMaxContentTypeBytes), response.value());
+}
+
+Hit ToHit(const v1::GetResponse& response, EntryRef entry) {
+  Hit hit;
+  hit.value = ValueAccess::FromEntry(std::move(entry));
+  hit.version = response.version();
+  hit.tier = response.tier() == v1::TIER_NEAR ? Tier::kNear : Tier::kStore;
+  hit.freshness = response.freshness() == v1::FRESHNESS_FRESH ? Freshness::kFresh : Freshness::kStale;
+  hit.age = std::chrono::milliseconds(response.age_ms());
+  hit.ttl = std::chrono::milliseconds(response.ttl_ms());
+  return hit;
+}
+
+Hit ToNearHit(EntryRef entry, int64_t now_nanos) {
+  const EntryMeta& meta = entry->meta();
+  Hit hit;
+  hit.version = meta.version;
+  hit.tier = Tier::kClient;
+  hit.age = Millis(now_nanos - meta.created_nanos);
+  hit.ttl = Millis(std::max<int64_t>(meta.expires_nanos - now_nanos, 0));
+  hit.value = ValueAccess::FromEntry(std::move(entry));
+  return hit;
+}
+
+bool IsFreshHit(const v1::GetResponse& response) {
+  return response.status() == v1::STATUS_HIT && response.freshness() == v1::FRESHNESS_FRESH;
+}
+
+absl::StatusOr<SetResult> FromMessage(const v1::BatchSetResult& result) {
+  if (result.code() == 0) return SetResult{result.version(), std::chrono::milliseconds(result.ttl_ms())};
+  absl::Status status(static_cast<absl::StatusCode>(result.code()), result.message());
+  if (status.code() == absl::StatusCode::kAborted && result.version() != 0) SetCurrentVersion(status, result.version());
+  return status;
+}
+
+WarmProgress FromMessage(const v1::WarmProgress& progress) {
+  WarmProgress result;
+  result.written = progress.written();
+  result.skipped = progress.skipped();
+  result.failed = progress.failed();
+  result.written_bytes = progress.written_bytes();
+  result.elapsed = std::chrono::milliseconds(progress.elapsed_ms());
+  for (const v1::WarmFailure& failure : progress.failures()) {
+    result.failures.push_back({failure.index(), failure.key(),
+                               absl::Status(static_cast<absl::StatusCode>(failure.code()), failure.message())});
+  }
+  return result;
+}
+
+}  // namespace larder::internal

@@ -1,0 +1,162 @@
+#include "client/src/flights.h"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace larder::internal {
+namespace {
+
+constexpr bool kNear = true;
+
+std::shared_ptr<Flight> Lead(Flights& flights, const std::string& key, const std::string& name_space = "default") {
+  const Flights::Place place = flights.Board(name_space, key, kNear, nullptr);
+  EXPECT_TRUE(place.leads);
+  return place.flight;
+}
+
+bool Joins(Flights& flights, const std::string& key, const std::shared_ptr<Flight>& flight) {
+  const Flights::Place place = flights.Board("default", key, kNear, nullptr);
+  if (place.leads) flights.End(*place.flight);
+  return place.flight == flight;
+}
+
+FlightOutcome Loaded(std::string_view bytes) {
+  return {.value = Value(bytes), .read = {}, .found = {}, .loaded = true};
+}
+
+TEST(Flights, OneLeadsAndOthersJoinUntilItEnds) {
+  Flights flights;
+  const std::shared_ptr<Flight> flight = Lead(flights, "k");
+  EXPECT_TRUE(Joins(flights, "k", flight));
+  EXPECT_FALSE(Joins(flights, "other", flight));
+  flight->Publish(Loaded("v"));
+  EXPECT_TRUE(Joins(flights, "k", flight)) << "what it loaded may not be stored yet";
+  EXPECT_EQ(flight->Wait(std::chrono::milliseconds(0))->value->bytes(), "v");
+  flights.End(*flight);
+  EXPECT_FALSE(Joins(flights, "k", flight));
+}
+
+TEST(Flights, AWaitEndsWithoutAnOutcome) {
+  Flights flights;
+  const std::shared_ptr<Flight> flight = Lead(flights, "k");
+  EXPECT_FALSE(flight->Wait(std::chrono::milliseconds(1)).has_value());
+  EXPECT_FALSE(flight->Wait(std::chrono::milliseconds(-1)).has_value());
+  flight->Publish(Loaded("v"));
+  EXPECT_TRUE(flight->Wait(std::chrono::milliseconds::max()).has_value());
+  flights.End(*flight);
+}
+
+TEST(Flights, AReadPastNearTiersJoinsOnlyItsLike) {
+  Flights flights;
+  const std::shared_ptr<Flight> near = Lead(flights, "k");
+  const Flights::Place strict = flights.Board("default", "k", !kNear, nullptr);
+  EXPECT_TRUE(strict.leads);
+  EXPECT_FALSE(flights.BeginFill(*near)) << "it was replaced";
+  EXPECT_EQ(flights.Board("default", "k", !kNear, nullptr).flight, strict.flight);
+  EXPECT_TRUE(Joins(flights, "k", strict.flight)) << "a stronger read will do";
+  flights.End(*near);
+  EXPECT_TRUE(Joins(flights, "k", strict.flight));
+  flights.End(*strict.flight);
+}
+
+TEST(Flights, AnUnwantedFlightIsReplacedOnce) {
+  Flights flights;
+  const std::shared_ptr<Flight> unwanted = Lead(flights, "k");
+  const Flights::Place mine = flights.Board("default", "k", kNear, unwanted.get());
+  EXPECT_TRUE(mine.leads);
+  EXPECT_FALSE(flights.Board("default", "k", kNear, unwanted.get()).leads);
+  flights.End(*unwanted);
+  flights.End(*mine.flight);
+}
+
+// Rule 1 of flights.h.
+TEST(Flights, ASealedFlightIsNeitherJoinedNorStored) {
+  const std::vector<WriteScope> scopes = {
+      {"default", {"a", "k"}}, {"default", {}, true}, {"default", {"a"}, true}, {"default", {"k", "k"}}};
+  for (const WriteScope& scope : scopes) {
+    Flights flights;
+    const std::shared_ptr<Flight> flight = Lead(flights, "k");
+    bool sent = false;
+    flights.BeforeWrite(scope, [&] { sent = true; });
+    EXPECT_TRUE(sent) << "it stores nothing, so there is nothing to wait for";
+    EXPECT_FALSE(Joins(flights, "k", flight));
+    EXPECT_FALSE(flights.BeginFill(*flight));
+    flights.End(*flight);
+  }
+}
+
+TEST(Flights, OtherKeysAndNamespacesAreLeftAlone) {
+  Flights flights;
+  const std::shared_ptr<Flight> flight = Lead(flights, "k");
+  flights.Seal({"default", {"kk", ""}});
+  flights.Seal({"other", {"k"}});
+  flights.Seal({"other", {}, true});
+  EXPECT_TRUE(Joins(flights, "k", flight));
+  EXPECT_TRUE(flights.BeginFill(*flight));
+  flights.End(*flight);
+}
+
+// Rule 2.
+TEST(Flights, AWriteWaitsForEachFillUnderWay) {
+  Flights flights;
+  const std::shared_ptr<Flight> a = Lead(flights, "a"), b = Lead(flights, "b");
+  ASSERT_TRUE(flights.BeginFill(*a));
+  ASSERT_TRUE(flights.BeginFill(*b));
+  std::vector<std::string> sent;
+  flights.BeforeWrite({"default", {"a", "b", "a"}}, [&] { sent.emplace_back("both"); });
+  flights.BeforeWrite({"default", {"a"}}, [&] { sent.emplace_back("a"); });
+  flights.BeforeWrite({"default", {}, true}, [&] { sent.emplace_back("all"); });
+  flights.BeforeWrite({"default", {"c"}}, [&] { sent.emplace_back("c"); });
+  EXPECT_EQ(sent, std::vector<std::string>({"c"}));
+  flights.End(*a);
+  EXPECT_EQ(sent, std::vector<std::string>({"c", "a"}));
+  flights.End(*b);
+  EXPECT_EQ(sent, std::vector<std::string>({"c", "a", "both", "all"}));
+}
+
+TEST(Flights, AFillOfAReplacedFlightIsWaitedForToo) {
+  Flights flights;
+  const std::shared_ptr<Flight> first = Lead(flights, "k");
+  ASSERT_TRUE(flights.BeginFill(*first));
+  const Flights::Place second = flights.Board("default", "k", !kNear, nullptr);
+  ASSERT_TRUE(second.leads);
+  ASSERT_TRUE(flights.BeginFill(*second.flight));
+  int sent = 0;
+  flights.BeforeWrite({"default", {"k"}}, [&] { ++sent; });
+  flights.End(*second.flight);
+  EXPECT_EQ(sent, 0);
+  flights.End(*first);
+  EXPECT_EQ(sent, 1);
+}
+
+TEST(Flights, AFillThatBeginsAfterTheWriteIsNotWaitedFor) {
+  Flights flights;
+  const std::shared_ptr<Flight> old = Lead(flights, "k");
+  ASSERT_TRUE(flights.BeginFill(*old));
+  int sent = 0;
+  flights.BeforeWrite({"default", {"k"}}, [&] { ++sent; });
+  const std::shared_ptr<Flight> later = Lead(flights, "k");
+  EXPECT_TRUE(flights.BeginFill(*later)) << "its loader began after the write did";
+  flights.End(*old);
+  EXPECT_EQ(sent, 1);
+  flights.End(*later);
+}
+
+// Rule 3.
+TEST(Flights, TheSecondSealTakesFlightsThatBeganMeanwhile) {
+  Flights flights;
+  flights.BeforeWrite({"default", {"k"}}, [] {});
+  const std::shared_ptr<Flight> meanwhile = Lead(flights, "k");
+  flights.Seal({"default", {"k"}});
+  EXPECT_FALSE(Joins(flights, "k", meanwhile));
+  EXPECT_FALSE(flights.BeginFill(*meanwhile));
+  flights.End(*meanwhile);
+}
+
+}  // namespace
+}  // namespace larder::internal
