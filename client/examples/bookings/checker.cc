@@ -1,0 +1,67 @@
+#include "client/examples/bookings/checker.h"
+
+#include <algorithm>
+
+#include "client/examples/bookings/schema.h"
+
+namespace bookings {
+namespace {
+
+constexpr size_t kMaxExamples = 5;
+
+std::vector<Subject> TouchedBy(const Change& change) {
+  std::vector<Subject> touched = {{Endpoint::kDashboard, change.location}};
+  for (const StaffDay& day : change.days) {
+    touched.push_back({Endpoint::kAvailability, day.location, day.staff, day.day});
+  }
+  if (change.money_moved) {
+    touched.push_back({Endpoint::kReport, change.location, MonthOf(kToday) / 100});
+    touched.push_back({Endpoint::kTransactions, change.location});
+  }
+  return touched;
+}
+
+std::string Describe(const Subject& subject, int64_t wanted, int64_t version) {
+  std::string text(kEndpointNames[IndexOf(subject.endpoint)]);
+  text += " of location " + std::to_string(subject.location);
+  if (subject.day != 0) {
+    text += ", staff " + std::to_string(subject.staff_or_year) + ", day " + std::to_string(subject.day);
+  } else if (subject.staff_or_year != 0) {
+    text += ", year " + std::to_string(subject.staff_or_year);
+  }
+  return text + ": written at version " + std::to_string(wanted) + ", answered as of version " +
+         std::to_string(version);
+}
+
+}  // namespace
+
+int64_t Checker::Wanted(const Subject& subject) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto written = written_.find(subject);
+  return written == written_.end() ? 0 : written->second;
+}
+
+void Checker::OnRead(const Subject& subject, int64_t wanted, int64_t version) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++summary_.checked;
+  if (wanted != 0) ++summary_.after_a_write;
+  if (version >= wanted) return;
+  ++summary_.stale;
+  if (summary_.examples.size() < kMaxExamples) summary_.examples.push_back(Describe(subject, wanted, version));
+}
+
+void Checker::OnWrite(const Change& change) {
+  const std::vector<Subject> touched = TouchedBy(change);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Subject& subject : touched) {
+    int64_t& version = written_[subject];
+    version = std::max(version, change.version);
+  }
+}
+
+Checker::Summary Checker::summary() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return summary_;
+}
+
+}  // namespace bookings
