@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/src/wire.h"
 #include "core/mutex.h"
 
@@ -18,15 +20,24 @@ struct Part {
   std::vector<size_t> indices;
 };
 
-// Splits `indices` by replica, and by whether its near tier may answer.
-std::vector<Part> Split(CallMaker* maker, const std::vector<KeyIdentity>& keys, const std::vector<size_t>& indices,
-                        bool near) {
+// As the service has it; here too, because a batch may reach it in parts.
+constexpr size_t kMaxKeys = 1000;
+
+absl::Status CheckSize(std::string_view field, size_t count) {
+  if (count <= kMaxKeys) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(std::string(field), ": ", count, " is more than ", kMaxKeys));
+}
+
+// Splits `indices` by replica, and by whether its near tier may answer. All that is said of one key stays together.
+std::vector<Part> Split(CallMaker* maker, std::string_view name_space, const std::vector<KeyIdentity>& keys,
+                        const std::vector<size_t>& indices, bool near) {
   std::map<std::pair<Replica*, bool>, Part> parts;
-  const bool by_key = maker->env.replicas.by_key();
-  const std::shared_ptr<Replica> one = by_key ? nullptr : maker->env.replicas.Pick(0, {});
+  std::map<uint64_t, std::shared_ptr<Replica>>
+      replicas;  // by route, which is the same for all where routing is not by key
   for (const size_t index : indices) {
-    const std::shared_ptr<Replica> replica = by_key ? maker->env.replicas.Pick(keys[index].route, {}) : one;
-    const bool may = near && maker->NearMayAnswer(keys[index], replica.get());
+    std::shared_ptr<Replica>& replica = replicas[keys[index].route];
+    if (replica == nullptr) replica = maker->env.replicas.Pick(keys[index].route, {});
+    const bool may = near && maker->NearMayAnswer(name_space, keys[index], replica.get());
     Part& part = parts[{replica.get(), may}];
     part.replica = replica;
     part.near = may;
@@ -143,7 +154,7 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
 
  private:
   void AskFor(const std::vector<size_t>& indices) {
-    std::vector<Part> parts = Split(maker_, identities_, indices, options_.near);
+    std::vector<Part> parts = Split(maker_, options_.name_space, identities_, indices, options_.near);
     if (parts.empty()) parts.push_back({maker_->env.replicas.Pick(0, {}), options_.near, {}});
     assembly_.Expect(parts.size());
     for (Part& part : parts) Send(std::move(part));
@@ -186,7 +197,8 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
       }
     }
     if (again.size() == part.indices.size() && !again.empty()) {
-      const absl::Status too_large = absl::InvalidArgumentError("the value is larger than the service may answer with");
+      const absl::Status too_large =
+          absl::OutOfRangeError("value: larger than the service may answer with (grpc.max_response_bytes)");
       for (const size_t index : again) assembly_.Put(index, too_large);
     } else if (!again.empty()) {
       AskFor(again);
@@ -230,7 +242,7 @@ class BatchWrite : public std::enable_shared_from_this<BatchWrite> {
 
   void Start() {
     maker_->BeforeWrite(identities_);
-    std::vector<Part> parts = Split(maker_, identities_, AllOf(items_.size()), /*near=*/false);
+    std::vector<Part> parts = Split(maker_, options_.name_space, identities_, AllOf(items_.size()), /*near=*/false);
     if (parts.empty()) parts.push_back({maker_->env.replicas.Pick(0, {}), false, {}});
     assembly_.Expect(parts.size());
     for (Part& part : parts) Send(std::move(part));
@@ -274,11 +286,13 @@ class BatchWrite : public std::enable_shared_from_this<BatchWrite> {
 
 void StartBatchGet(CallMaker* maker, std::vector<std::string> keys, GetOptions options,
                    Callback<absl::StatusOr<BatchGetResults>> done) {
+  if (absl::Status status = CheckSize("keys", keys.size()); !status.ok()) return std::move(done)(status);
   std::make_shared<BatchRead>(maker, std::move(keys), std::move(options), std::move(done))->Start();
 }
 
 void StartBatchSet(CallMaker* maker, std::vector<SetItem> items, CallOptions options,
                    Callback<absl::StatusOr<BatchSetResults>> done) {
+  if (absl::Status status = CheckSize("entries", items.size()); !status.ok()) return std::move(done)(status);
   std::make_shared<BatchWrite>(maker, std::move(items), std::move(options), std::move(done))->Start();
 }
 

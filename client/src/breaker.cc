@@ -1,7 +1,5 @@
 #include "client/src/breaker.h"
 
-#include <chrono>
-
 namespace larder::internal {
 
 Breaker::Verdict Breaker::Admit() {
@@ -10,7 +8,10 @@ Breaker::Verdict Breaker::Admit() {
   {
     MutexLock lock(&mutex_);
     if (state() == ServiceState::kUp) return Verdict::kCall;
-    if (state() == ServiceState::kProbing || clock_->NowNanos() < open_until_nanos_) return Verdict::kRefuse;
+    const int64_t now = clock_->NowNanos();
+    if (now < next_probe_nanos_) return Verdict::kRefuse;
+    next_probe_nanos_ = now + open_for_nanos();
+    if (state() == ServiceState::kProbing) return Verdict::kProbe;
     why = reason_;
     Turn(ServiceState::kProbing, why);
   }
@@ -23,6 +24,7 @@ void Breaker::OnSuccess(Verdict verdict) {
   if (verdict != Verdict::kProbe) return;
   {
     MutexLock lock(&mutex_);
+    if (state() == ServiceState::kUp) return;
     Turn(ServiceState::kUp, absl::OkStatus());
   }
   Tell(ServiceState::kUp, absl::OkStatus());
@@ -30,13 +32,15 @@ void Breaker::OnSuccess(Verdict verdict) {
 
 void Breaker::OnFailure(Verdict verdict, const absl::Status& why) {
   if (options_.consecutive_failures == 0) return;
+  // Calls made before it opened say nothing new; only a probe speaks while it is not closed.
+  if (verdict != Verdict::kProbe && state() != ServiceState::kUp) return;
   const int failures = failures_.fetch_add(1, std::memory_order_relaxed) + 1;
   if (verdict != Verdict::kProbe && failures < options_.consecutive_failures) return;
   {
     MutexLock lock(&mutex_);
-    // Calls made before it opened say nothing new; only the probe speaks while it is open.
-    if (verdict != Verdict::kProbe && state() != ServiceState::kUp) return;
-    open_until_nanos_ = clock_->NowNanos() + std::chrono::nanoseconds(options_.open_for).count();
+    if ((state() == ServiceState::kUp) == (verdict == Verdict::kProbe)) return;
+    failures_.store(0, std::memory_order_relaxed);
+    next_probe_nanos_ = clock_->NowNanos() + open_for_nanos();
     Turn(ServiceState::kDown, why);
   }
   Tell(ServiceState::kDown, why);
@@ -44,8 +48,15 @@ void Breaker::OnFailure(Verdict verdict, const absl::Status& why) {
 
 void Breaker::OnNothingLearned(Verdict verdict) {
   if (verdict != Verdict::kProbe) return;
-  MutexLock lock(&mutex_);
-  Turn(ServiceState::kDown, reason_);  // its time is up already: the next call is the probe
+  absl::Status why;
+  {
+    MutexLock lock(&mutex_);
+    if (state() != ServiceState::kProbing) return;
+    why = reason_;
+    next_probe_nanos_ = clock_->NowNanos();  // the next call is the probe
+    Turn(ServiceState::kDown, why);
+  }
+  Tell(ServiceState::kDown, why);
 }
 
 absl::Status Breaker::reason() const {

@@ -3,6 +3,7 @@
 #define LARDER_CLIENT_SRC_BREAKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
@@ -38,6 +39,7 @@ class Breaker {
   absl::Status reason() const;
 
  private:
+  int64_t open_for_nanos() const { return std::chrono::nanoseconds(options_.open_for).count(); }
   void Turn(ServiceState state, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tell(ServiceState state, const absl::Status& why) const;
 
@@ -49,7 +51,7 @@ class Breaker {
   std::atomic<int> failures_{0};  // in a row
 
   mutable Mutex mutex_;
-  int64_t open_until_nanos_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t next_probe_nanos_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status reason_ ABSL_GUARDED_BY(mutex_);
 };
 

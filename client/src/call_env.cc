@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,8 @@ gpr_timespec DeadlineAfter(int64_t nanos) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(std::max<int64_t>(nanos, 0), GPR_TIMESPAN));
 }
 
+thread_local int NestedEnd::depth_ = 0;
+
 absl::Status ClientIsClosing() { return absl::CancelledError("the client is being destroyed"); }
 
 CallEnv::CallEnv(const ClientOptions& client_options, std::vector<Target> targets)
@@ -37,20 +40,33 @@ CallEnv::CallEnv(const ClientOptions& client_options, std::vector<Target> target
   for (int i = 0; i < options.threads; ++i) queues_.push_back(std::make_unique<CallQueue>());
 }
 
-void CallEnv::FillContext(grpc::ClientContext* context, int64_t deadline_nanos) const {
+absl::Status CallEnv::FillContext(grpc::ClientContext* context, int64_t deadline_nanos, bool another_may_follow) const {
   int64_t left = deadline_nanos - clock.NowNanos();
   const int64_t attempt = Nanos(options.retry.attempt_timeout);
-  if (attempt > 0) left = std::min(left, attempt);
+  if (attempt > 0 && another_may_follow) left = std::min(left, attempt);
   context->set_deadline(DeadlineAfter(left));
-  AddToken(context);
+  return AddToken(context);
 }
 
-void CallEnv::AddToken(grpc::ClientContext* context) const {
-  if (options.token) context->AddMetadata("authorization", absl::StrCat("Bearer ", options.token()));
+absl::Status CallEnv::AddToken(grpc::ClientContext* context) const {
+  if (!options.token) return absl::OkStatus();
+  std::string token = options.token();
+  absl::StripTrailingAsciiWhitespace(&token);  // a file ends with a newline
+  // gRPC would end the process.
+  const bool printable = std::all_of(token.begin(), token.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+  if (token.empty() || !printable) {
+    return absl::UnauthenticatedError("token: must be one or more printable ASCII characters");
+  }
+  context->AddMetadata("authorization", absl::StrCat("Bearer ", token));
+  return absl::OkStatus();
+}
+
+void CallEnv::LimitBlame(CallSpec* spec) const {
+  if (spec->deadline_nanos - clock.NowNanos() < Nanos(options.deadline) / 2) spec->deadline_is_own = true;
 }
 
 int64_t CallEnv::Backoff(int attempts) const {
-  if (attempts == 1 && replicas.several()) return 0;
+  if (attempts == 1 && replicas.size() > 1) return 0;
   const int64_t base = Nanos(options.retry.initial_backoff) << std::min(attempts - 1, 20);
   // Half of it at least, so that callers who failed together do not come back together.
   return base / 2 + static_cast<int64_t>(RandomBits() % static_cast<uint64_t>(base / 2 + 1));
@@ -62,15 +78,21 @@ bool CallEnv::WithdrawRetry() {
   return false;
 }
 
+absl::Status CallEnv::TooLarge(const std::string& message) const {
+  // "(5242896 vs. 4194304)": the size, and the receiver's limit.
+  if (absl::StrContains(message, absl::StrCat("vs. ", options.max_response_bytes, ")"))) {
+    return absl::OutOfRangeError(absl::StrCat("max_response_bytes: the service's answer is larger: ", message));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("the request is larger than the service's grpc.max_request_bytes: ", message));
+}
+
 absl::Status CallEnv::ToAbsl(const grpc::Status& status, const grpc::ClientContext& context) const {
   if (status.ok()) return absl::OkStatus();
-  // gRPC's refusal of a message that is over the service's limit; no pause would help.
+  // gRPC's refusal of a message that is too large for its receiver; no pause would help, whatever its code says.
   if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED &&
       absl::StartsWith(status.error_message(), "Received message larger than max")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the message is larger than its receiver takes (the service's grpc.max_request_bytes, or this client's "
-        "max_response_bytes): ",
-        status.error_message()));
+    return TooLarge(status.error_message());
   }
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   if (result.code() == absl::StatusCode::kAborted) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,6 +25,30 @@ namespace larder::internal {
 gpr_timespec DeadlineAfter(int64_t nanos);
 absl::Status ClientIsClosing();
 
+// What all attempts of a call have in common.
+struct CallSpec {
+  bool repeatable = false;       // may be sent again after it may have arrived
+  int64_t deadline_nanos = 0;    // on Clock's scale
+  bool deadline_is_own = false;  // shorter than the client's: running out of it says nothing of the service
+  uint64_t route = 0;            // StableHash of its key, where routing is by key
+  std::shared_ptr<Replica> replica = nullptr;  // of the first attempt; null: the set's choice
+};
+
+// Counts how many calls end on this thread within their own start, each begun by the callback of the one before.
+class NestedEnd {
+ public:
+  NestedEnd() { ++depth_; }
+  ~NestedEnd() { --depth_; }
+  NestedEnd(const NestedEnd&) = delete;
+  NestedEnd& operator=(const NestedEnd&) = delete;
+
+  bool too_deep() const { return depth_ > kDeepest; }
+
+ private:
+  static constexpr int kDeepest = 8;
+  static thread_local int depth_;
+};
+
 // Thread-safe. Blocks only in its constructor, which looks the target's names up, and its destructor.
 class CallEnv {
  public:
@@ -32,9 +57,14 @@ class CallEnv {
 
   CallQueue* NextQueue() { return queues_[next_queue_.fetch_add(1, std::memory_order_relaxed) % queues_.size()].get(); }
 
-  // Gives an attempt its deadline and credentials.
-  void FillContext(grpc::ClientContext* context, int64_t deadline_nanos) const;
-  void AddToken(grpc::ClientContext* context) const;
+  // Gives an attempt its deadline, shortened to `attempt_timeout` only if another attempt may follow, and its
+  // credentials. UNAUTHENTICATED if the token cannot be sent.
+  absl::Status FillContext(grpc::ClientContext* context, int64_t deadline_nanos, bool another_may_follow) const;
+  absl::Status AddToken(grpc::ClientContext* context) const;
+
+  // A call that has less than half of the client's deadline left, because it waited here, does not blame the service
+  // when it runs out.
+  void LimitBlame(CallSpec* spec) const;
 
   // Jittered, in nanoseconds, before the attempt that follows number `attempts`. None before the second one where
   // there is another replica to ask.
@@ -53,6 +83,7 @@ class CallEnv {
 
   // Cancels what is under way and waits for its end.
   void Close();
+  bool closing() const { return queues_.front()->closing(); }
 
   const ClientOptions options;
   const SystemClock clock;
@@ -62,6 +93,8 @@ class CallEnv {
   Resolver resolver;
 
  private:
+  absl::Status TooLarge(const std::string& message) const;
+
   std::vector<std::unique_ptr<CallQueue>> queues_;
   std::atomic<uint32_t> next_queue_{0};
 };

@@ -7,10 +7,9 @@ namespace {
 
 int64_t Nanos(std::chrono::milliseconds time) { return std::chrono::nanoseconds(time).count(); }
 
-// The service refused the write: nothing was written.
-bool WroteNothing(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kAborted;
-}
+// Refused: nothing was written, and nothing was learned. ABORTED is not among these: it tells of a version that the
+// next read must not fall behind.
+bool SaysNothing(const absl::Status& status) { return status.code() == absl::StatusCode::kInvalidArgument; }
 
 }  // namespace
 
@@ -21,11 +20,12 @@ CallSpec CallMaker::Spec(std::chrono::milliseconds deadline, bool repeatable, ui
           .route = route};
 }
 
-bool CallMaker::NearMayAnswer(const KeyIdentity& key, const Replica* replica) const {
+bool CallMaker::NearMayAnswer(std::string_view name_space, const KeyIdentity& key, const Replica* replica) const {
   // A replica that is alone has taken all of this process's writes itself.
   if (!env.replicas.several()) return true;
   const uint16_t id = replica == nullptr ? WrittenKeys::kUnknownReplica : replica->id();
-  return written_.NearMayAnswer(key.hash, id, env.clock.NowNanos());
+  const int64_t now = env.clock.NowNanos();
+  return written_.NearMayAnswer(key.hash, id, now) && written_.NearMayAnswer(Identify(name_space, {}).hash, id, now);
 }
 
 void CallMaker::BeforeWrite(const std::vector<KeyIdentity>& keys) {
@@ -35,7 +35,7 @@ void CallMaker::BeforeWrite(const std::vector<KeyIdentity>& keys) {
 
 void CallMaker::AfterWrite(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica) {
   BeforeWrite(keys);
-  if (WroteNothing(status)) return;
+  if (SaysNothing(status)) return;
   const int64_t now = env.clock.NowNanos();
   const uint16_t acknowledged = status.ok() ? replica : WrittenKeys::kUnknownReplica;
   for (const KeyIdentity& key : keys) {
@@ -43,12 +43,9 @@ void CallMaker::AfterWrite(const std::vector<KeyIdentity>& keys, const absl::Sta
   }
 }
 
-void CallMaker::AfterWriteOfAll(const absl::Status& status, uint16_t replica) {
+void CallMaker::AfterWriteOfAll(std::string_view name_space, const absl::Status& status, uint16_t replica) {
   near.DropAll();
-  if (WroteNothing(status)) return;
-  const int64_t now = env.clock.NowNanos();
-  written_.RecordAll(status.ok() ? replica : WrittenKeys::kUnknownReplica, now,
-                     now + Nanos(env.options.read_own_writes_for));
+  AfterWrite({Identify(name_space, {})}, status, replica);
 }
 
 void CallMaker::Report(std::string_view method, const absl::Status& status, int64_t began_nanos, int attempts,

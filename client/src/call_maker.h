@@ -17,7 +17,8 @@
 
 namespace larder::internal {
 
-// What one key of a call is known by: to the near tier, to WrittenKeys, and where routing goes by key.
+// What one key of a call is known by: to the near tier, to WrittenKeys, and where routing goes by key. The empty key,
+// which no entry has, stands there for its whole namespace.
 struct KeyIdentity {
   KeyIdentity(std::string_view name_space, std::string_view key, bool by_key)
       : near_key(NearKey(name_space, key)),
@@ -42,15 +43,15 @@ class CallMaker {
   CallSpec Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route) const;
 
   // May the near tier of `replica` answer a Get of the key?
-  bool NearMayAnswer(const KeyIdentity& key, const Replica* replica) const;
+  bool NearMayAnswer(std::string_view name_space, const KeyIdentity& key, const Replica* replica) const;
 
   // Around a write of keys: drops them here, at its start and at its end.
   void BeforeWrite(const std::vector<KeyIdentity>& keys);
   // `status` says whether it took place, did not, or may have; `replica`: the one that was asked last.
   void AfterWrite(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica);
-  // The same, of a write that may concern any key.
+  // The same, of a write that may concern any key of a namespace; the near cache drops those of the others too.
   void BeforeWriteOfAll() { near.DropAll(); }
-  void AfterWriteOfAll(const absl::Status& status, uint16_t replica);
+  void AfterWriteOfAll(std::string_view name_space, const absl::Status& status, uint16_t replica);
 
   // Tells the observer of a call that ended.
   void Report(std::string_view method, const absl::Status& status, int64_t began_nanos, int attempts, int keys) const;

@@ -27,7 +27,6 @@ using internal::PendingGet;
 class Client::Impl {
  public:
   Impl(const ClientOptions& options, std::vector<internal::Target> targets) : maker(options, std::move(targets)) {}
-  ~Impl() { maker.env.Close(); }
 
   int64_t Now() const { return maker.env.clock.NowNanos(); }
 
@@ -50,7 +49,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
 
 Client::Client(Settings settings, std::unique_ptr<Impl> impl) : Cache(std::move(settings)), impl_(std::move(impl)) {}
 
-Client::~Client() = default;
+Client::~Client() {
+  // While the members still stand: callbacks may make calls, which then end at once.
+  impl_->maker.env.Close();
+}
 
 absl::Status Client::WaitUntilReady(std::chrono::milliseconds timeout) {
   constexpr std::chrono::milliseconds kLookAgain{20};  // replicas come and go while we wait
@@ -105,7 +107,7 @@ void Client::DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<
 
   PendingGet get;
   get.key = std::move(key);
-  get.near = options.near && maker.NearMayAnswer(identity, replica.get());
+  get.near = options.near && maker.NearMayAnswer(options.name_space, identity, replica.get());
   get.name_space = std::move(options.name_space);
   get.gatherable = options.deadline == maker.env.options.deadline;
   get.deadline_is_own = spec.deadline_is_own;
@@ -146,11 +148,14 @@ void Client::DoSet(std::string key, std::string value, SetOptions options, Callb
 
 void Client::DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) {
   internal::CallMaker& maker = impl_->maker;
-  const KeyIdentity identity = maker.Identify(options.name_space, key);
-  CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identity.route);
+  // What is kept of it has its old expiry.
+  std::vector<KeyIdentity> identities = {maker.Identify(options.name_space, key)};
+  maker.BeforeWrite(identities);
+  CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identities.front().route);
   internal::TouchCall::Start(&maker.env, std::move(spec), internal::ToMessage(std::move(key), options), nullptr,
-                             [&maker, began = impl_->Now(), done = std::move(done)](
+                             [&maker, began = impl_->Now(), identities = std::move(identities), done = std::move(done)](
                                  const absl::Status& status, v1::TouchResponse&& response, const CallEnd& end) mutable {
+                               maker.AfterWrite(identities, status, end.replica);
                                maker.Report("Touch", status, began, end.attempts, 1);
                                if (!status.ok()) return std::move(done)(status);
                                std::move(done)(response.status() == v1::STATUS_HIT);
@@ -183,10 +188,11 @@ void Client::DoInvalidate(Invalidation what, CallOptions options, Callback<absl:
   CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identities.empty() ? 0 : identities.front().route);
   internal::InvalidateCall::Start(
       &maker.env, std::move(spec), std::move(request), nullptr,
-      [&maker, began = impl_->Now(), identities = std::move(identities), all = what.all, count, done = std::move(done)](
+      [&maker, began = impl_->Now(), identities = std::move(identities), all = what.all, count,
+       name_space = std::move(options.name_space), done = std::move(done)](
           const absl::Status& status, v1::InvalidateResponse&& response, const CallEnd& end) mutable {
         maker.AfterWrite(identities, status, end.replica);
-        if (all) maker.AfterWriteOfAll(status, end.replica);
+        if (all) maker.AfterWriteOfAll(name_space, status, end.replica);
         maker.Report("Invalidate", status, began, end.attempts, count);
         if (!status.ok()) return std::move(done)(status);
         std::move(done)(InvalidateResult{response.dropped()});

@@ -1,6 +1,10 @@
 #include "client/src/gatherer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace larder::internal {
 namespace {
@@ -14,8 +18,46 @@ void ReadPast(bool near, const CallEnv& env, Request* request, int attempt) {
 
 }  // namespace
 
-bool Gatherer::FitTogether(const PendingGet& a, const PendingGet& b) {
-  return a.near == b.near && a.name_space == b.name_space;
+void Gatherer::Append(GetLane* lane, PendingGet get) {
+  const auto fits = [&](const GetLane::Group& group) {
+    return group.near == get.near && group.name_space == get.name_space;
+  };
+  auto group = std::find_if(lane->groups.begin(), lane->groups.end(), fits);
+  if (group == lane->groups.end()) {
+    group = lane->groups.insert(group, {get.name_space, get.near, {}});
+  }
+  group->gets.push_back(std::move(get));
+  ++lane->waiting;
+}
+
+Gatherer::Batch Gatherer::TakeBatch(GetLane* lane) const {
+  Batch batch;
+  if (lane->groups.empty()) return batch;
+  GetLane::Group group = std::move(lane->groups.front());
+  lane->groups.pop_front();
+  const size_t size = std::min(group.gets.size(), static_cast<size_t>(env_->options.gather.max_keys));
+  batch.reserve(size);
+  while (batch.size() < size) {
+    batch.push_back(std::move(group.gets.front()));
+    group.gets.pop_front();
+  }
+  lane->waiting -= size;
+  if (!group.gets.empty()) lane->groups.push_back(std::move(group));
+  return batch;
+}
+
+Gatherer::Batch Gatherer::TakeAll(GetLane* lane) {
+  Batch batch;
+  for (GetLane::Group& group : lane->groups) {
+    std::move(group.gets.begin(), group.gets.end(), std::back_inserter(batch));
+  }
+  lane->groups.clear();
+  lane->waiting = 0;
+  return batch;
+}
+
+void Gatherer::Fail(Batch batch, const absl::Status& status) {
+  for (PendingGet& get : batch) std::move(get.done)(status, v1::GetResponse(), CallEnd());
 }
 
 CallSpec Gatherer::Spec(const PendingGet& get, std::shared_ptr<Replica> replica) const {
@@ -35,17 +77,16 @@ void Gatherer::Get(std::shared_ptr<Replica> replica, PendingGet get) {
   {
     MutexLock lock(&lane.mutex);
     if (lane.calls_under_way >= env_->options.gather.max_calls) {
-      full = lane.waiting.size() >= kMaxWaiting;
-      if (!full) return lane.waiting.push_back(std::move(get));
+      full = lane.waiting >= kMaxWaiting;
+      if (!full) return Append(&lane, std::move(get));
     } else {
       ++lane.calls_under_way;
     }
   }
-  if (full) {
-    const absl::Status status = absl::ResourceExhaustedError("65536 Gets wait for this replica already");
-    return std::move(get.done)(status, v1::GetResponse(), CallEnd());
-  }
-  SendAlone(replica, std::move(get), /*in_lane=*/true);
+  if (!full) return SendAlone(replica, std::move(get), /*in_lane=*/true);
+  const absl::Status status = absl::ResourceExhaustedError(
+      absl::StrCat("gather: ", kMaxWaiting, " Gets wait for ", replica->address().uri, " already"));
+  std::move(get.done)(status, v1::GetResponse(), CallEnd());
 }
 
 void Gatherer::SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get, bool in_lane) {
@@ -67,25 +108,37 @@ void Gatherer::SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get
 
 void Gatherer::SendNext(const std::shared_ptr<Replica>& replica) {
   GetLane& lane = replica->lane();
-  Batch batch;
-  {
-    MutexLock lock(&lane.mutex);
-    const size_t limit = static_cast<size_t>(env_->options.gather.max_keys);
-    while (!lane.waiting.empty() && batch.size() < limit &&
-           (batch.empty() || FitTogether(batch.front(), lane.waiting.front()))) {
-      batch.push_back(std::move(lane.waiting.front()));
-      lane.waiting.pop_front();
+  const bool closing = env_->closing();
+  while (true) {
+    Batch batch;
+    {
+      MutexLock lock(&lane.mutex);
+      // Sent now, they would end one within the other.
+      batch = closing ? TakeAll(&lane) : TakeBatch(&lane);
+      if (batch.empty()) {
+        --lane.calls_under_way;
+        return;
+      }
     }
-    if (batch.empty()) {
-      --lane.calls_under_way;
-      return;
+    if (closing) {
+      Fail(std::move(batch), ClientIsClosing());
+      continue;
     }
+    // Those whose time ran out while they waited are not the service's to blame, nor worth a call.
+    const int64_t now = env_->clock.NowNanos();
+    const auto in_time = std::stable_partition(batch.begin(), batch.end(),
+                                               [now](const PendingGet& get) { return get.deadline_nanos <= now; });
+    Batch late(std::make_move_iterator(batch.begin()), std::make_move_iterator(in_time));
+    batch.erase(batch.begin(), in_time);
+    const bool some_left = !batch.empty();
+    if (some_left) SendBatch(replica, std::move(batch), /*in_lane=*/true);
+    Fail(std::move(late), absl::DeadlineExceededError("the time was up before it could be sent"));
+    if (some_left) return;
   }
-  if (batch.size() == 1) return SendAlone(replica, std::move(batch.front()), /*in_lane=*/true);
-  SendBatch(replica, std::move(batch));
 }
 
-void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch) {
+void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, bool in_lane) {
+  if (batch.size() == 1) return SendAlone(replica, std::move(batch.front()), in_lane);
   v1::BatchGetRequest request;
   request.set_namespace_(batch.front().name_space);
   for (const PendingGet& get : batch) request.add_keys(get.key);
@@ -96,9 +149,9 @@ void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch) {
       [env = env_, near](v1::BatchGetRequest& sent, const Replica&, int attempt) {
         ReadPast(near, *env, &sent, attempt);
       },
-      [this, replica, batch = std::move(batch)](const absl::Status& status, v1::BatchGetResponse&& response,
-                                                const CallEnd& end) mutable {
-        SendNext(replica);
+      [this, replica, in_lane, batch = std::move(batch)](const absl::Status& status, v1::BatchGetResponse&& response,
+                                                         const CallEnd& end) mutable {
+        if (in_lane) SendNext(replica);
         Deliver(replica, std::move(batch), status, response, end);
       });
 }
@@ -106,6 +159,8 @@ void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch) {
 void Gatherer::Deliver(const std::shared_ptr<Replica>& replica, Batch batch, const absl::Status& status,
                        const v1::BatchGetResponse& response, const CallEnd& end) {
   const bool whole = status.ok() && response.results_size() == static_cast<int>(batch.size());
+  const int64_t now = env_->clock.NowNanos();
+  Batch again;
   for (size_t i = 0; i < batch.size(); ++i) {
     PendingGet& get = batch[i];
     if (whole && response.results(static_cast<int>(i)).status() != v1::STATUS_RETRY) {
@@ -113,12 +168,16 @@ void Gatherer::Deliver(const std::shared_ptr<Replica>& replica, Batch batch, con
     } else if (whole || status.code() == absl::StatusCode::kInvalidArgument) {
       // It did not fit into the answer; or one of the batch is at fault, and only that one is to hear of it.
       SendAlone(replica, std::move(get), /*in_lane=*/false);
+    } else if (status.code() == absl::StatusCode::kDeadlineExceeded && get.deadline_nanos > now && !get.sent_again) {
+      get.sent_again = true;
+      again.push_back(std::move(get));  // the oldest one's time is up, not this one's
     } else {
       const absl::Status broken =
           absl::InternalError("the service's answer to a batch has not one result for each key");
       std::move(get.done)(status.ok() ? broken : status, v1::GetResponse(), end);
     }
   }
+  if (!again.empty()) SendBatch(replica, std::move(again), /*in_lane=*/false);
 }
 
 }  // namespace larder::internal

@@ -2,9 +2,11 @@
 #ifndef LARDER_CLIENT_SRC_GATHERER_H_
 #define LARDER_CLIENT_SRC_GATHERER_H_
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "client/src/call_env.h"
 #include "client/src/get_lane.h"
 #include "client/src/replica.h"
@@ -17,7 +19,7 @@ namespace larder::internal {
 // `max_keys` at most. So a lone caller loses nothing, and many callers share the cost of a call. Thread-safe; never
 // blocks.
 //
-// A batch has the deadline of its oldest member, all of which have the client's: the others lose what they came later.
+// A batch has the deadline of its oldest member; those of the others who have time left when it passes go again.
 class Gatherer {
  public:
   // Gets that wait for one replica; more are refused with RESOURCE_EXHAUSTED.
@@ -32,12 +34,17 @@ class Gatherer {
  private:
   using Batch = std::vector<PendingGet>;
 
-  static bool FitTogether(const PendingGet& a, const PendingGet& b);
+  // Under the lane's lock.
+  static void Append(GetLane* lane, PendingGet get) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mutex);
+  Batch TakeBatch(GetLane* lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mutex);
+  static Batch TakeAll(GetLane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mutex);
+
   CallSpec Spec(const PendingGet& get, std::shared_ptr<Replica> replica) const;
   void SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get, bool in_lane);
-  void SendBatch(const std::shared_ptr<Replica>& replica, Batch batch);
+  void SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, bool in_lane);
   void Deliver(const std::shared_ptr<Replica>& replica, Batch batch, const absl::Status& status,
                const v1::BatchGetResponse& response, const CallEnd& end);
+  static void Fail(Batch batch, const absl::Status& status);
   // A call of the lane has ended: what waits goes next.
   void SendNext(const std::shared_ptr<Replica>& replica);
 

@@ -2,6 +2,7 @@
 #ifndef LARDER_CLIENT_SRC_GET_LANE_H_
 #define LARDER_CLIENT_SRC_GET_LANE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -24,14 +25,24 @@ struct PendingGet {
   bool gatherable = true;  // has the client's own deadline, as all that it may be sent with
   bool deadline_is_own = false;
   int64_t deadline_nanos = 0;
+  bool sent_again = false;  // after the time of the oldest of its batch was up
   uint64_t route = 0;
   absl::AnyInvocable<void(const absl::Status&, const v1::GetResponse&, const CallEnd&) &&> done;
 };
 
 // Guarded by a lock of its own, held for the moves of a few pointers.
 struct GetLane {
+  // Gets that may go in one BatchGet: of one namespace, and of one mind about the near tier. In the order of their
+  // arrival.
+  struct Group {
+    std::string name_space;
+    bool near = true;
+    std::deque<PendingGet> gets;
+  };
+
   Mutex mutex;
-  std::deque<PendingGet> waiting ABSL_GUARDED_BY(mutex);
+  std::deque<Group> groups ABSL_GUARDED_BY(mutex);  // each with a Get at least; they take turns
+  size_t waiting ABSL_GUARDED_BY(mutex) = 0;        // in all groups
   int calls_under_way ABSL_GUARDED_BY(mutex) = 0;
 };
 

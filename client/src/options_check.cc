@@ -83,7 +83,7 @@ bool OnlyUnixSockets(const std::string& text) {
 
 absl::Status CheckTrust(const ClientOptions& options) {
   if (options.tls.has_value() && options.tls->certificate.empty() != options.tls->private_key.empty()) {
-    return Refuse("tls", "certificate and private_key must be given together");
+    return Refuse("tls.certificate", "certificate and private_key must be given together");
   }
   if (options.token && !options.tls.has_value() && !options.allow_plaintext_token && !OnlyUnixSockets(options.target)) {
     return Refuse("token", "would travel in plaintext; set tls, or allow_plaintext_token");
@@ -96,8 +96,8 @@ absl::Status CheckTrust(const ClientOptions& options) {
 absl::Status CheckOptions(const ClientOptions& options) {
   if (!IsNamespace(options.name_space)) return Refuse("name_space", "must match [a-z0-9_-]{1,63}");
   if (!(options.retry.budget >= 0 && options.retry.budget <= 1)) return Refuse("retry.budget", "must be 0 to 1");
-  if (options.max_response_bytes < 4096 || options.max_response_bytes > size_t{1} << 30) {
-    return Refuse("max_response_bytes", "must be 4096 bytes to 1 GiB");
+  if (options.max_response_bytes < size_t{4} << 20 || options.max_response_bytes > size_t{1} << 30) {
+    return Refuse("max_response_bytes", "must be 4 MiB to 1 GiB");
   }
   if (absl::Status status = CheckTimes(options); !status.ok()) return status;
   if (absl::Status status = CheckCounts(options); !status.ok()) return status;

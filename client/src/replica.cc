@@ -12,7 +12,9 @@
 namespace larder::internal {
 namespace {
 
-// One address a channel: round_robin is what makes gRPC watch the address' health.
+// One address a channel: round_robin is what makes gRPC watch the address' health. gRPC's own retries stay on, with no
+// policy: it then sends again only what the server says it has not begun (COHERENCE P4 holds: such a Set had no
+// effect).
 constexpr char kServiceConfig[] =
     R"({"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}})";
 
@@ -104,19 +106,22 @@ uint64_t StableHash(std::string_view name_space, std::string_view key) {
 }
 
 void ReplicaSet::Update(const std::vector<Address>& addresses) {
-  MutexLock lock(&mutex_);
+  const std::shared_ptr<const Replicas> known = Snapshot();
   auto next = std::make_shared<Replicas>();
   for (const Address& address : addresses) {
-    const auto known = std::find_if(replicas_->begin(), replicas_->end(),
-                                    [&](const auto& replica) { return replica->address() == address; });
-    if (known != replicas_->end()) {
-      next->push_back(*known);
+    const auto same =
+        std::find_if(known->begin(), known->end(), [&](const auto& replica) { return replica->address() == address; });
+    if (same != known->end()) {
+      next->push_back(*same);
     } else {
       if (++last_id_ == 0) ++last_id_;
       next->push_back(std::make_shared<Replica>(address, last_id_, options_));
     }
   }
-  if (next->size() > 1 || (!replicas_->empty() && *next != *replicas_)) several_.store(true, std::memory_order_relaxed);
+  // Before anyone can pick the second one.
+  if (next->size() > 1 || (!known->empty() && *next != *known)) several_.store(true, std::memory_order_relaxed);
+  size_.store(next->size(), std::memory_order_relaxed);
+  MutexLock lock(&mutex_);
   replicas_ = std::move(next);
 }
 

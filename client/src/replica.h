@@ -61,7 +61,8 @@ class ReplicaSet {
   // Keeps `options`.
   explicit ReplicaSet(ClientOptions options) : options_(std::move(options)) {}
 
-  // Connects to those that are new; forgets those that are gone, whose calls under way end as they would have.
+  // Connects to those that are new; forgets those that are gone, whose calls under way end as they would have. By one
+  // thread at a time.
   void Update(const std::vector<Address>& addresses);
 
   // The replica for the next call, rather one that is not among `tried`; null if none is known.
@@ -72,7 +73,8 @@ class ReplicaSet {
 
   bool by_key() const { return options_.routing == Routing::kKeyAffinity; }
   std::vector<std::shared_ptr<Replica>> All() const;
-  // More than one replica has been known at a time.
+  size_t size() const { return size_.load(std::memory_order_relaxed); }
+  // More than one replica has been known: another one than now may have answered, or may be behind.
   bool several() const { return several_.load(std::memory_order_relaxed); }
 
  private:
@@ -84,10 +86,11 @@ class ReplicaSet {
 
   const ClientOptions options_;
   std::atomic<uint32_t> turn_{0};
+  std::atomic<size_t> size_{0};
   std::atomic<bool> several_{false};
   mutable Mutex mutex_;
   std::shared_ptr<const Replicas> replicas_ ABSL_GUARDED_BY(mutex_) = std::make_shared<Replicas>();
-  uint16_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint16_t last_id_ = 0;  // Update's
 };
 
 }  // namespace larder::internal

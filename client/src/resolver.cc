@@ -1,13 +1,16 @@
 #include "client/src/resolver.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace larder::internal {
 
 Resolver::Resolver(std::vector<Target> targets, std::chrono::milliseconds interval, OnAddresses on_addresses)
-    : targets_(std::move(targets)), interval_(interval), on_addresses_(std::move(on_addresses)) {
-  const auto addresses = Resolve(targets_);
-  if (addresses.ok()) on_addresses_(*addresses);
+    : targets_(std::move(targets)),
+      interval_(interval),
+      on_addresses_(std::move(on_addresses)),
+      known_(targets_.size()) {
+  LookUp();
   if (NeedsResolving(targets_)) thread_ = std::thread([this] { Run(); });
 }
 
@@ -18,6 +21,18 @@ Resolver::~Resolver() {
     wake_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
+}
+
+void Resolver::LookUp() {
+  std::vector<Address> all;
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    absl::StatusOr<std::vector<Address>> addresses = Resolve(targets_[i]);
+    if (addresses.ok()) known_[i] = *std::move(addresses);
+    all.insert(all.end(), known_[i].begin(), known_[i].end());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  on_addresses_(all);
 }
 
 void Resolver::LookSoon() {
@@ -41,8 +56,7 @@ void Resolver::Run() {
       if (stopping_) return;
       soon_ = false;
     }
-    const auto addresses = Resolve(targets_);
-    if (addresses.ok()) on_addresses_(*addresses);
+    LookUp();
     last = Steady::now();
   }
 }

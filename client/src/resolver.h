@@ -18,8 +18,9 @@ class Resolver {
  public:
   using OnAddresses = std::function<void(const std::vector<Address>&)>;
 
-  // `on_addresses` is called with each successful look-up, first from within the constructor if that one succeeds; a
-  // failed one leaves what was known. Where the targets are no names, there is no thread.
+  // Looks up once, and blocks for that. `on_addresses` is called with what is known after each look-up, first from
+  // within the constructor; a name that is not found keeps the addresses that it had. Where no target is a name, there
+  // is no thread.
   Resolver(std::vector<Target> targets, std::chrono::milliseconds interval, OnAddresses on_addresses);
   // Blocks for as long as a look-up under way takes.
   ~Resolver();
@@ -31,10 +32,13 @@ class Resolver {
 
  private:
   void Run();
+  void LookUp();
 
   const std::vector<Target> targets_;
   const std::chrono::milliseconds interval_;
   const OnAddresses on_addresses_;
+
+  std::vector<std::vector<Address>> known_;  // of each target; the constructor's, then the thread's
 
   Mutex mutex_;
   CondVar wake_;

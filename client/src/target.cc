@@ -83,7 +83,11 @@ absl::Status Lookup(const Target& target, std::vector<Address>* addresses) {
   const int error = getaddrinfo(target.host.c_str(), target.port.c_str(), &hints, &found);
   if (error != 0) return absl::UnavailableError(absl::StrCat(target.host, ": ", gai_strerror(error)));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
+  // One family, so that a replica that has an address of each is not taken for two.
+  bool has_v4 = false;
+  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) has_v4 |= info->ai_family == AF_INET;
   for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    if (info->ai_family != (has_v4 ? AF_INET : AF_INET6)) continue;
     std::string uri = ToUri(*info);
     if (!uri.empty()) addresses->push_back({std::move(uri), target.host});
   }
@@ -103,17 +107,10 @@ absl::StatusOr<std::vector<Target>> ParseTargets(std::string_view text) {
   return targets;
 }
 
-absl::StatusOr<std::vector<Address>> Resolve(const std::vector<Target>& targets) {
+absl::StatusOr<std::vector<Address>> Resolve(const Target& target) {
+  if (!target.path.empty()) return std::vector<Address>{{absl::StrCat("unix:", target.path), "localhost"}};
   std::vector<Address> addresses;
-  absl::Status failure = absl::UnavailableError("no address");
-  for (const Target& target : targets) {
-    if (!target.path.empty()) {
-      addresses.push_back({absl::StrCat("unix:", target.path), "localhost"});
-    } else if (absl::Status status = Lookup(target, &addresses); !status.ok()) {
-      failure = std::move(status);
-    }
-  }
-  if (addresses.empty()) return failure;
+  if (absl::Status status = Lookup(target, &addresses); !status.ok()) return status;
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   return addresses;

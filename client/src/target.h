@@ -31,9 +31,9 @@ struct Address {
   auto operator<=>(const Address&) const = default;
 };
 
-// Looks all names up; blocks for as long as the system's resolver takes. Sorted, without doubles. A name that is not
-// found is left out; UNAVAILABLE with the reason if nothing at all is found.
-absl::StatusOr<std::vector<Address>> Resolve(const std::vector<Target>& targets);
+// Looks the name up; blocks for as long as the system's resolver takes. The IPv4 addresses, or where there are none the
+// IPv6 ones; sorted, without doubles. UNAVAILABLE with the reason if it is not found.
+absl::StatusOr<std::vector<Address>> Resolve(const Target& target);
 
 // Whether looking up again can tell anything new.
 bool NeedsResolving(const std::vector<Target>& targets);

@@ -24,15 +24,6 @@
 
 namespace larder::internal {
 
-// What all attempts of a call have in common.
-struct CallSpec {
-  bool repeatable = false;       // may be sent again after it may have arrived
-  int64_t deadline_nanos = 0;    // on Clock's scale
-  bool deadline_is_own = false;  // shorter than the client's: running out of it says nothing of the service
-  uint64_t route = 0;            // StableHash of its key, where routing is by key
-  std::shared_ptr<Replica> replica = nullptr;  // of the first attempt; null: the set's choice
-};
-
 // How a call ended, besides its status.
 struct CallEnd {
   int attempts = 0;
@@ -44,7 +35,8 @@ struct CallEnd {
 template <typename Request, typename Response, auto kPrepareAsync>
 class UnaryCall final : private Event, private ActiveCall {
  public:
-  // Called exactly once: on the queue's thread, or within Start() where the breaker is open or no replica is known.
+  // Called exactly once: on the queue's thread, or within Start() where the breaker is open, no replica is known, or
+  // the client is being destroyed.
   using Done = absl::AnyInvocable<void(const absl::Status&, Response&&, const CallEnd&) &&>;
   // Called before each attempt, with its number from 1.
   using Adapt = absl::AnyInvocable<void(Request&, const Replica&, int attempt)>;
@@ -66,21 +58,40 @@ class UnaryCall final : private Event, private ActiveCall {
   ~UnaryCall() override = default;
 
   void Begin() {
+    env_->LimitBlame(&spec_);
     verdict_ = env_->breaker.Admit();
-    if (verdict_ == Breaker::Verdict::kRefuse) return Finish(env_->BreakerIsOpen());
+    if (verdict_ == Breaker::Verdict::kRefuse) return Refuse(env_->BreakerIsOpen());
     env_->budget.OnCall();
     replica_ = spec_.replica != nullptr ? spec_.replica : env_->replicas.Pick(spec_.route, {});
-    if (replica_ == nullptr) return Settle(env_->NoReplica());
-    PrepareContext();
-    if (!queue_->Enter(this)) return Settle(ClientIsClosing());
+    if (replica_ == nullptr) return Refuse(env_->NoReplica());
+    if (absl::Status status = PrepareContext(); !status.ok()) return Refuse(std::move(status));
+    if (!queue_->Enter(this)) return Refuse(ClientIsClosing());
     entered_ = true;
     Send();
   }
 
-  void PrepareContext() {
+  // Ends a call that was never sent. At once; but from the queue's thread once callbacks that make calls which are
+  // refused are nested too deeply, lest they use up the stack.
+  void Refuse(absl::Status why) {
+    if (verdict_ != Breaker::Verdict::kRefuse) env_->breaker.OnNothingLearned(verdict_);
+    const NestedEnd nested;
+    if (!nested.too_deep() || !queue_->Enter(this)) return Finish(why);
+    entered_ = true;
+    refusal_ = std::move(why);
+    WakeAfter(0);
+  }
+
+  void WakeAfter(int64_t nanos) {
+    waiting_ = true;
+    alarm_.emplace();
+    alarm_->Set(queue_->queue(), DeadlineAfter(nanos), static_cast<Event*>(this));
+  }
+
+  absl::Status PrepareContext() {
     reader_.reset();  // it lives in the memory of the context's call
     context_.emplace();
-    env_->FillContext(&*context_, spec_.deadline_nanos);
+    const bool another_may_follow = spec_.repeatable && end_.attempts + 1 < env_->options.retry.max_attempts;
+    return env_->FillContext(&*context_, spec_.deadline_nanos, another_may_follow);
   }
 
   void Send() {
@@ -91,13 +102,14 @@ class UnaryCall final : private Event, private ActiveCall {
     replica_->in_flight().fetch_add(1, std::memory_order_relaxed);
     reader_ = (replica_->stub().*kPrepareAsync)(&*context_, request_, queue_->queue());
     reader_->StartCall();
-    reader_->Finish(&response_, &status_, this);
+    reader_->Finish(&response_, &status_, static_cast<Event*>(this));
   }
 
   // An attempt has ended, or a pause before the next one.
   void OnEvent(bool /*ok*/) override {
     if (waiting_) {
       waiting_ = false;
+      if (!refusal_.ok()) return Finish(refusal_);
       return cancelled_ ? Settle(ClientIsClosing()) : Again();
     }
     replica_->in_flight().fetch_sub(1, std::memory_order_relaxed);
@@ -109,9 +121,7 @@ class UnaryCall final : private Event, private ActiveCall {
     if (env_->clock.NowNanos() + pause >= spec_.deadline_nanos) return Settle(status);
     if (!env_->WithdrawRetry()) return Settle(status);
     last_ = status;
-    waiting_ = true;
-    alarm_.emplace();
-    alarm_->Set(queue_->queue(), DeadlineAfter(pause), static_cast<Event*>(this));
+    WakeAfter(pause);
   }
 
   bool WorthAnother(const absl::Status& status) const {
@@ -130,7 +140,7 @@ class UnaryCall final : private Event, private ActiveCall {
     if (next == nullptr) return Settle(last_);
     replica_ = next;
     response_ = Response();
-    PrepareContext();
+    if (absl::Status status = PrepareContext(); !status.ok()) return Settle(std::move(status));
     Send();
   }
 
@@ -157,13 +167,13 @@ class UnaryCall final : private Event, private ActiveCall {
 
   void Cancel() override {
     cancelled_ = true;
-    context_->TryCancel();
+    if (context_.has_value()) context_->TryCancel();
     if (waiting_) alarm_->Cancel();
   }
 
   CallEnv* const env_;
   CallQueue* const queue_;
-  const CallSpec spec_;
+  CallSpec spec_;
   Adapt adapt_;
   Done done_;
 
@@ -177,7 +187,8 @@ class UnaryCall final : private Event, private ActiveCall {
   std::shared_ptr<Replica> replica_;
   absl::InlinedVector<std::shared_ptr<Replica>, 2> tried_;
   CallEnd end_;
-  absl::Status last_;
+  absl::Status last_;     // of the attempt before
+  absl::Status refusal_;  // not OK: why it is never sent
   Breaker::Verdict verdict_ = Breaker::Verdict::kCall;
   bool entered_ = false;
   bool waiting_ = false;    // for the next attempt

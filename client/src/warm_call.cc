@@ -47,7 +47,7 @@ void WarmCall::Begin() {
   if (replica_ == nullptr) return Settle(env_->NoReplica());
   const auto deadline = std::chrono::nanoseconds(options_.deadline).count();
   context_.set_deadline(DeadlineAfter(deadline));
-  env_->AddToken(&context_);
+  if (absl::Status status = env_->AddToken(&context_); !status.ok()) return Settle(std::move(status));
   if (!queue_->Enter(this)) return Settle(ClientIsClosing());
   entered_ = true;
   end_.attempts = 1;

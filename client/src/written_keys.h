@@ -22,15 +22,9 @@ class WrittenKeys {
   void Record(uint64_t key_hash, uint16_t replica, int64_t now_nanos, int64_t until_nanos) {
     Merge(&Slot(key_hash), replica, now_nanos, until_nanos);
   }
-  // A write that concerns every key.
-  void RecordAll(uint16_t replica, int64_t now_nanos, int64_t until_nanos) {
-    Merge(&all_, replica, now_nanos, until_nanos);
-  }
-
   // May the near tier of `replica` be asked?
   bool NearMayAnswer(uint64_t key_hash, uint16_t replica, int64_t now_nanos) const {
-    return Allows(Slot(key_hash).load(std::memory_order_acquire), replica, now_nanos) &&
-           Allows(all_.load(std::memory_order_acquire), replica, now_nanos);
+    return Allows(Slot(key_hash).load(std::memory_order_acquire), replica, now_nanos);
   }
 
  private:
@@ -63,7 +57,6 @@ class WrittenKeys {
   const std::atomic<uint64_t>& Slot(uint64_t hash) const { return slots_[hash % kSlots]; }
 
   std::array<std::atomic<uint64_t>, kSlots> slots_{};
-  std::atomic<uint64_t> all_{0};
 };
 
 }  // namespace larder::internal

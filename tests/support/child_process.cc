@@ -65,6 +65,16 @@ void ChildProcess::Signal(int signal) const {
   if (pid_ != 0) ::kill(pid_, signal);
 }
 
+void ChildProcess::Pause() {
+  Signal(SIGSTOP);
+  while (pid_ != 0) {
+    const pid_t seen = ::waitpid(pid_, &wait_status_, WUNTRACED);
+    if (seen < 0 && errno == EINTR) continue;
+    if (seen == pid_ && !WIFSTOPPED(wait_status_)) pid_ = 0;  // it has ended instead
+    return;
+  }
+}
+
 bool ChildProcess::AwaitEnd(std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (running()) {

@@ -28,6 +28,8 @@ class ChildProcess {
 
   bool running();
   void Signal(int signal) const;
+  // SIGSTOP; returns once none of its threads runs any more.
+  void Pause();
   // Waits for it to end; false if it has not within `timeout`.
   bool AwaitEnd(std::chrono::milliseconds timeout);
   // How it ended, as waitpid tells; meaningful once it has.

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ int FieldOfServing(const std::string& log, const std::string& field) {
 
 std::string HttpGet(int port, const std::string& path) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval timeout{5, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -120,7 +123,7 @@ void LarderServer::Kill() {
   process_->AwaitEnd(kStopTimeout);
 }
 
-void LarderServer::Pause() { process_->Signal(SIGSTOP); }
+void LarderServer::Pause() { process_->Pause(); }
 
 void LarderServer::Resume() { process_->Signal(SIGCONT); }
 

@@ -1,8 +1,11 @@
 // The client of a Larder service.
 //
-//   absl::StatusOr<std::unique_ptr<larder::Client>> cache = larder::Client::Connect({.target =
-//   "dns:///larder-headless:50051"}); absl::StatusOr<User> user = (*cache)->GetOrLoad<User>("user:7",
-//   std::chrono::minutes(5), [&] { return db.LoadUser(7); });
+//   larder::ClientOptions options;
+//   options.target = "dns:///larder-headless:50051";
+//   absl::StatusOr<std::unique_ptr<larder::Client>> cache = larder::Client::Connect(options);
+//   ...
+//   absl::StatusOr<User> user =
+//       (*cache)->GetOrLoad<User>("user:7", std::chrono::minutes(5), [&] { return database.LoadUser(7); });
 #ifndef LARDER_CLIENT_H_
 #define LARDER_CLIENT_H_
 
@@ -27,7 +30,8 @@ class LARDER_EXPORT Client final : public Cache {
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
 
   // Cancels the calls under way, whose callbacks run, with CANCELLED, before it returns. Blocks for as long as
-  // callbacks take; must not be run by one.
+  // callbacks take, and for a look-up of names under way; must not be run by one. Calls that callbacks make then end at
+  // once.
   ~Client() override;
 
   // Waits until all replicas that are known can be called, for `timeout` at most. DEADLINE_EXCEEDED if by then none

@@ -45,7 +45,7 @@ enum class Routing {
 };
 
 // A near cache in the application's own memory. Off by default: until the service can push invalidations, it may serve
-// an entry for `max_age` after another process has changed it.
+// what another process has changed, for `max_age` and the service's own `near_max_age` together.
 struct NearOptions {
   size_t capacity_bytes = 0;                // keys, values and overhead; 0: off
   std::chrono::milliseconds max_age{1000};  // from the sending of the read that brought the entry
@@ -77,14 +77,16 @@ struct ClientOptions {
   // True: a read that fails because the service is down, busy or late is a miss (and the observer is told), so that the
   // application goes on without a cache. False: it is the error that it is. Writes always say what they ended with.
   bool failed_reads_are_misses = true;
-  // For this long after this process wrote a key, Gets of it go past the replicas' near tiers, so that it reads its
-  // own writes whichever replica answers. Not under the service's `near_max_age`.
+  // For this long after this process wrote a key, Gets of it go past the near tiers of replicas other than the one that
+  // took the write, so that it reads its own writes. Not under the service's `near_max_age`. The target must list the
+  // replicas themselves: behind one address of a balancer they cannot be told apart, and `GetOptions::near` = false is
+  // the way.
   std::chrono::milliseconds read_own_writes_for{2000};
 
   // None: plaintext.
   std::optional<TlsOptions> tls = {};
-  // Sent as `authorization: Bearer …` with each call; called for each, from any thread, must not block. Refused without
-  // `tls` unless the target is a unix socket or `allow_plaintext_token`.
+  // Sent as `authorization: Bearer …` with each call; called for each, from any thread, must not block or throw; white
+  // space at its end is taken off. Refused without `tls` unless the target is a unix socket or `allow_plaintext_token`.
   std::function<std::string()> token = {};
   bool allow_plaintext_token = false;
 

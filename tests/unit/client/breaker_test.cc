@@ -84,6 +84,22 @@ TEST_F(BreakerTest, AProbeThatTeachesNothingIsFollowedByAnother) {
   clock_.Advance(100 * kNanosPerMilli);
   breaker_.OnNothingLearned(breaker_.Admit());
   EXPECT_EQ(breaker_.Admit(), Verdict::kProbe);
+  EXPECT_THAT(states_.seen,
+              ElementsAre(ServiceState::kDown, ServiceState::kProbing, ServiceState::kDown, ServiceState::kProbing));
+}
+
+TEST_F(BreakerTest, AProbeThatDoesNotEndIsJoinedByAnother) {
+  Fail(3);
+  clock_.Advance(100 * kNanosPerMilli);
+  const Verdict slow = breaker_.Admit();
+  EXPECT_EQ(slow, Verdict::kProbe);
+  clock_.Advance(99 * kNanosPerMilli);
+  EXPECT_EQ(breaker_.Admit(), Verdict::kRefuse);
+  clock_.Advance(kNanosPerMilli);
+  EXPECT_EQ(breaker_.Admit(), Verdict::kProbe);
+  breaker_.OnSuccess(Verdict::kProbe);
+  breaker_.OnFailure(slow, absl::UnavailableError("at last"));  // of an older day
+  EXPECT_EQ(breaker_.state(), ServiceState::kUp);
 }
 
 TEST_F(BreakerTest, CallsFromBeforeItOpenedSayNothing) {

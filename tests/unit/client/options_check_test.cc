@@ -41,8 +41,9 @@ TEST(OptionsCheckTest, EachFieldHasLimitsAndIsNamed) {
       {"connect_timeout", [](ClientOptions* o) { o->connect_timeout = milliseconds(0); }},
       {"resolve_interval", [](ClientOptions* o) { o->resolve_interval = milliseconds(99); }},
       {"threads: must be 1 to 64, not 0", [](ClientOptions* o) { o->threads = 0; }},
-      {"max_response_bytes: must be 4096", [](ClientOptions* o) { o->max_response_bytes = 4095; }},
-      {"tls: certificate and private_key", [](ClientOptions* o) { o->tls = TlsOptions{.certificate = "x"}; }},
+      {"max_response_bytes: must be 4 MiB", [](ClientOptions* o) { o->max_response_bytes = (4 << 20) - 1; }},
+      {"tls.certificate: certificate and private_key",
+       [](ClientOptions* o) { o->tls = TlsOptions{.certificate = "x"}; }},
       {"token: would travel in plaintext", [](ClientOptions* o) { o->token = [] { return std::string("t"); }; }},
   };
   for (const Case& one : cases) {

@@ -51,12 +51,5 @@ TEST_F(WrittenKeysTest, AWriteOnceTheOtherIsOldIsTheOnlyOne) {
   EXPECT_FALSE(keys_->NearMayAnswer(7, kOne, 250 * kMilli));
 }
 
-TEST_F(WrittenKeysTest, AWriteOfAllConcernsEachKey) {
-  keys_->RecordAll(kOne, 0, 100 * kMilli);
-  EXPECT_TRUE(keys_->NearMayAnswer(7, kOne, 50 * kMilli));
-  EXPECT_FALSE(keys_->NearMayAnswer(7, kTwo, 50 * kMilli));
-  EXPECT_TRUE(keys_->NearMayAnswer(7, kTwo, 100 * kMilli));
-}
-
 }  // namespace
 }  // namespace larder::internal
