@@ -1,27 +1,30 @@
-// The README's C++, which readme_test holds against this: here to be compiled, with the contract as it is.
-#include <chrono>
+// The README's C++, which readme_test holds against this: here to be compiled, with the library as it is.
 #include <iostream>
+#include <memory>
 #include <string>
 
-#include "grpcpp/grpcpp.h"
-#include "larder/v1/cache.grpc.pb.h"
+#include "larder/client.h"
 
 namespace {
 
 void Use(const std::string& value) { std::cout << value << '\n'; }
 
+std::string LoadUser(int number) { return "user " + std::to_string(number); }
+
+int Fail(const absl::Status& status) {
+  std::cerr << status << '\n';
+  return 1;
+}
+
 }  // namespace
 
 int main() {
-  auto channel = grpc::CreateChannel("127.0.0.1:50051", grpc::InsecureChannelCredentials());
-  auto cache = larder::v1::Cache::NewStub(channel);
+  larder::ClientOptions options;
+  options.target = "127.0.0.1:50051";  // or dns:///larder-headless:50051, all replicas of a headless service
+  absl::StatusOr<std::unique_ptr<larder::Client>> cache = larder::Client::Connect(options);
+  if (!cache.ok()) return Fail(cache.status());
 
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(250));
-  larder::v1::GetRequest request;
-  request.set_key("user:7");
-  larder::v1::GetResponse answer;
-  const grpc::Status status = cache->Get(&context, request, &answer);
-  if (status.ok() && answer.status() == larder::v1::STATUS_HIT) Use(answer.value());
-  return status.ok() ? 0 : 1;
+  absl::StatusOr<std::string> user = (*cache)->GetOrLoad<std::string>("user:7", "user", [&] { return LoadUser(7); });
+  if (user.ok()) Use(*user);
+  return user.ok() ? 0 : 1;
 }

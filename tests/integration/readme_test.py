@@ -74,7 +74,7 @@ def test_the_cpp_is_what_is_compiled():
     compiled = (ROOT / "tests/build/readme_call.cc").read_text("utf-8")
     lines = [line.strip() for line in compiled.splitlines()]
     at = 0
-    for line in block("cpp", "NewStub").splitlines():
+    for line in block("cpp", "GetOrLoad").splitlines():
         if line:
             assert line in lines[at:], line
             at = lines.index(line, at) + 1
