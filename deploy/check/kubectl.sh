@@ -30,6 +30,11 @@ fetch() {
   local archive options='' work
   command -v apt-get >/dev/null || die "needs kubectl 1.27 or later"
   archive=$(debian_archive)
+  # apt knows its sources' labels only from the package lists, and a fresh container has none.
+  if [[ -z $archive ]] && ((EUID == 0)); then
+    apt-get -q update >&2 || die "could not read this machine's package lists"
+    archive=$(debian_archive)
+  fi
   [[ -n $archive ]] || die "needs kubectl 1.27 or later; no Debian package source on this machine to take it from"
   [[ -r $keyring ]] && options="[signed-by=$keyring] "
   mkdir -p "$root/.deps"

@@ -25,6 +25,7 @@ STOP_SECONDS = 10
 
 NEEDED = ("Entrypoint", "Env", "ExposedPorts", "Healthcheck", "StopSignal")
 LABELS = ("title", "description", "licenses", "version", "revision", "created")
+PUBLIC_ARCHIVE = "http://deb.debian.org"
 BUILD_TOOLS = "cc c++ gcc g++ cpp clang ld as make cmake ninja ccache"
 
 
@@ -94,6 +95,8 @@ class Checks:
         self.that("it has no compiler", not found, found or "none")
         left = running.inside("find", "/var/lib/apt/lists", "/var/cache/apt", "-type", "f").stdout.split()
         self.that("it has no package lists", not left, left or "none")
+        addresses = running.inside("grep", "-rhoE", "[a-z+]+://[^/ ]+", "/etc/apt").stdout.split()
+        self.that("it names no archive but the public one", set(addresses) <= {PUBLIC_ARCHIVE}, sorted(set(addresses)))
         version = self.config["Labels"]["org.opencontainers.image.version"]
         versions = [said(running.inside(f"/usr/bin/{name}", "--version")) for name in ("larderd", "larder")]
         expected = [f"larderd {version}", f"larder {version}"]

@@ -11,12 +11,15 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 COMMAND_SECONDS = 120
+START_SECONDS = 30
 
 # Keeps an image's root from being written to, gives it the devices that a container has, and becomes the program.
+# It dies with its parent, which is said last: a change of user would undo it.
 # Arguments: root, uid:gid, variables of the environment, the program and its arguments.
 ENTER = """
 set -e
@@ -31,7 +34,8 @@ done
 mount -o remount,bind,ro,nosuid,noexec "$root/dev"
 mount -o remount,bind,ro,nosuid,nodev "$root"
 exec setpriv --no-new-privs --bounding-set=-all,+setuid,+setgid,+sys_chroot \
-  /usr/sbin/chroot --userspec="$user" --groups= "$root" /usr/bin/env -i "$@"
+  /usr/sbin/chroot --userspec="$user" --groups= "$root" \
+  /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i "$@"
 """
 
 Config = dict[str, Any]
@@ -177,13 +181,20 @@ class BuildahRunning:
     def read_addresses(self) -> None:
         assert self.server.stderr is not None
         said = []
-        for line in self.server.stderr:
-            said.append(line)
-            if (ports := re.search(r'"grpc_port":(\d+),"operations_port":(\d+)', line)) is not None:
-                self.grpc, self.operations = (f"127.0.0.1:{port}" for port in ports.groups())
-                self.ping_environment = [f"LARDER_ADDRESS={self.grpc}"]
-                return
-        raise RuntimeError(f"the server ended with {self.server.wait()}: {''.join(said).strip()}")
+        # Ends the loop, too.
+        impatience = threading.Timer(START_SECONDS, self.server.kill)
+        impatience.start()
+        try:
+            for line in self.server.stderr:
+                said.append(line)
+                if (ports := re.search(r'"grpc_port":(\d+),"operations_port":(\d+)', line)) is not None:
+                    self.grpc, self.operations = (f"127.0.0.1:{port}" for port in ports.groups())
+                    self.ping_environment = [f"LARDER_ADDRESS={self.grpc}"]
+                    return
+        finally:
+            impatience.cancel()
+        code = self.server.wait()
+        raise RuntimeError(f"the server did not serve within {START_SECONDS} s ({code}): {''.join(said).strip()}")
 
     def inside(self, *command: str, env: list[str] | None = None) -> Result:
         uid, gid = self.config["User"].split(":")

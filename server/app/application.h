@@ -33,8 +33,8 @@ class Application {
   // logs that and what needs a restart.
   void Reload(const ServerSettings& settings);
 
-  // What has to be done now and then: keeps the metrics about the store fresh. To be called every second or two; never
-  // blocks.
+  // What has to be done now and then: keeps the metrics about the store fresh. To be called every second or two, by one
+  // thread; never blocks.
   void Housekeep();
 
   // Stops being ready, lets the calls under way end within the drain timeout, and closes everything. Blocks until then.

@@ -47,6 +47,11 @@ double ResidentBytes() {
   return NumberAt(ReadFile("/proc/self/statm"), kResidentPagesInStatm) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
+double MostDescriptors() {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<double>(limit.rlim_cur) : kUnknown;
+}
+
 double OpenDescriptors() {
   std::error_code error;
   std::filesystem::directory_iterator entries("/proc/self/fd", error);
@@ -55,13 +60,10 @@ double OpenDescriptors() {
     ++count;
     entries.increment(error);
   }
+  // None is left for the listing: all that may be open are, and this is when the figure is wanted most.
+  if (error == std::errc::too_many_files_open) return MostDescriptors();
   // One of them is that of the listing itself.
   return error ? kUnknown : count - 1;
-}
-
-double MostDescriptors() {
-  rlimit limit = {};
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<double>(limit.rlim_cur) : kUnknown;
 }
 
 // In seconds since the epoch.

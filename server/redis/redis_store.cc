@@ -300,7 +300,7 @@ StoreInfo RedisStore::Summary() const {
   info.kind = "redis";
   info.state = connection_.state();
   info.detail = connection_.detail();
-  info.disconnects = connection_.disconnects();
+  info.disconnects = disconnects();
   info.unreadable_entries = unreadable_.load();
   MutexLock lock(&trouble_mutex_);
   if (info.detail.empty() && trouble_nanos_ != 0 && clock_->NowNanos() - trouble_nanos_ < kTroubleShownFor) {

@@ -56,6 +56,7 @@ class RedisStore final : public Store {
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return connection_.state(); }
   BreakerState breaker() const override { return connection_.breaker(); }
+  int64_t disconnects() const override { return connection_.disconnects(); }
   bool exclusive() const override { return false; }
   // Waits for the store's thread, and so not from a callback.
   void Shutdown() override;

@@ -30,6 +30,7 @@ class MeasuredStore final : public Store {
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }
+  int64_t disconnects() const override { return store_->disconnects(); }
   bool exclusive() const override { return store_->exclusive(); }
   void Shutdown() override { store_->Shutdown(); }
 

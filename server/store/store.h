@@ -166,6 +166,10 @@ class Store {
     return state() == StoreInfo::State::kReady ? BreakerState::kClosed : BreakerState::kOpen;
   }
 
+  // How many connections have been lost, from memory, too: what is known of the store is about the present connection
+  // if it was asked for at the same count. 0 for a store that needs no connection.
+  virtual int64_t disconnects() const { return 0; }
+
   // True if nobody but this process can write to the store, so that a near entry is never behind it.
   virtual bool exclusive() const = 0;
 

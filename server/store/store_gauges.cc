@@ -26,10 +26,8 @@ StoreGauges::StoreGauges(Store* store, const Clock* clock, Registry* registry) :
     MutexLock lock(&mutex_);
     return evictions_;
   });
-  add_counter("cache_store_disconnects_total", "Connections to the store that were lost.", [this] {
-    MutexLock lock(&mutex_);
-    return info_.disconnects;
-  });
+  add_counter("cache_store_disconnects_total", "Connections to the store that were lost.",
+              [this] { return store_->disconnects(); });
   add_counter("cache_store_unreadable_entries_total", "Reads of an entry that could not be understood.", [this] {
     MutexLock lock(&mutex_);
     return info_.unreadable_entries;
@@ -40,20 +38,26 @@ void StoreGauges::AddGauge(Registry* registry, const std::string& name, const st
                            std::function<double(const StoreInfo&)> read) {
   registry->AddGauge(name, help, {}, [this, read = std::move(read)] {
     const bool up = store_->state() == StoreInfo::State::kReady;
+    const int64_t disconnects = store_->disconnects();
     MutexLock lock(&mutex_);
-    return up && info_.measured ? read(info_) : std::numeric_limits<double>::quiet_NaN();
+    const bool known = up && info_.measured && info_.disconnects == disconnects;
+    return known ? read(info_) : std::numeric_limits<double>::quiet_NaN();
   });
 }
 
 void StoreGauges::Refresh() {
   const int64_t now = clock_->NowNanos();
-  if (now < next_look_nanos_) return;
+  const int64_t disconnects = store_->disconnects();
+  if (now < next_look_nanos_ && disconnects == disconnects_at_look_) return;
   {
     MutexLock lock(&mutex_);
     if (std::exchange(looking_, true)) return;
   }
   // A store that is away answers from memory, and shall be looked at as soon as it is back.
-  if (store_->state() == StoreInfo::State::kReady) next_look_nanos_ = now + kLookEvery;
+  if (store_->state() == StoreInfo::State::kReady) {
+    next_look_nanos_ = now + kLookEvery;
+    disconnects_at_look_ = disconnects;
+  }
   constexpr int64_t kStoresOwnTimeout = 0;
   store_->Describe(kStoresOwnTimeout, [this](absl::StatusOr<StoreInfo> info) { Note(info); });
 }
@@ -65,6 +69,7 @@ void StoreGauges::Note(const absl::StatusOr<StoreInfo>& info) {
     info_.measured = false;
     return;
   }
+  if (info->disconnects != info_.disconnects) stores_evictions_.reset();
   info_ = *info;
   if (!info_.measured) return;
   const int64_t before = stores_evictions_.value_or(info_.evictions);

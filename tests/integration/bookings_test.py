@@ -45,6 +45,7 @@ def test_saves_queries_and_answers_nothing_stale(server, tmp_path):
     assert found["reads_checked_after_a_write"] > 200
     assert found["next_reads_compared"] > 1000
     assert found["queries_saved"] > 0.6
+    assert found["near_hits"] == 0
     for name in ("settings", "catalogue", "dashboard", "report"):
         endpoint = found["endpoints"][name]
         assert endpoint["with_cache"]["queries"] < endpoint["without_cache"]["queries"] / 2, name
@@ -55,6 +56,7 @@ def test_saves_queries_and_answers_nothing_stale(server, tmp_path):
 
 def test_every_query_is_served_by_an_index():
     output, _ = run(*SHORT, "--no-cache")
+    assert re.match(r"4 threads on [1-9]\d* cores\n\d+ rows of ", output)
     plans = output[output.index("Query plans:") : output.index("endpoint")]
     assert len(re.findall(r"^  \S", plans, re.MULTILINE)) > 20
     tables = "appointments|transactions|customers|services|staff|users|settings|locations"
@@ -82,6 +84,7 @@ def test_finds_an_invalidation_that_is_left_out(server, tmp_path, name):
 def test_is_right_with_a_near_cache_of_its_own(server, tmp_path):
     run(*SHORT, "--near-mib", "64", "--json", str(tmp_path / "figures.json"), server=server)
     found = figures(tmp_path / "figures.json")
+    assert found["near_hits"] > 500
     assert found["stale_reads"] == 0
     assert found["wrong_next_reads"] == 0
 

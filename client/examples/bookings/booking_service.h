@@ -55,7 +55,8 @@ struct Change {
   bool is_visible = true;
 };
 
-// Reads see all that was visibly written before them. Thread-safe; calls block.
+// Reads see all that was visibly written before them, by this process: with a cache, what another process loaded before
+// a write and stores only after its invalidation may hide it until that entry's TTL ends. Thread-safe; calls block.
 //   NOT_FOUND            there is no such location, member of staff, appointment …
 //   ABORTED              somebody else was quicker: the time is taken, or the appointment is cancelled already
 class BookingService {

@@ -120,6 +120,8 @@ std::vector<std::string> CachedBookings::StaleAfter(const Change& change) const 
   return keys;
 }
 
+// Loads of this process that are under way store nothing after this. Those of another process may, until the service
+// gives leases: then what they read before the write is served until its TTL ends.
 absl::StatusOr<Change> CachedBookings::Write(absl::FunctionRef<absl::StatusOr<Change>()> write) {
   const auto invalidating = larder::Invalidating(
       cache_, [&]() { return write(); }, [this](const Change& change) { return StaleAfter(change); },

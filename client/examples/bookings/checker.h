@@ -30,7 +30,8 @@ struct Subject {
 
 // Every answer carries its location's version, every write makes a new one. So a reader who notes, before it asks, the
 // version of the last acknowledged write to its subject can tell whether the answer is older than that. It holds for
-// all readers at any time, whoever writes meanwhile.
+// all readers of this process at any time, whoever writes meanwhile. Not for several processes until the service gives
+// leases: what another one loaded before a write, and stores only after its invalidation, stays until its TTL ends.
 //
 // Which subjects a write touches is written down here a second time, and by other means than in CachedBookings, whose
 // mistakes it is to find. Thread-safe.

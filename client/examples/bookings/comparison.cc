@@ -121,6 +121,8 @@ std::string Comparison::ToTable() const {
 
 std::string Comparison::ToJson() const {
   nlohmann::ordered_json json;
+  json["threads"] = threads;
+  json["cores"] = cores;
   json["rows"] = population.rows;
   json["locations"] = population.locations;
   json["correct"] = IsCorrect();
@@ -131,6 +133,7 @@ std::string Comparison::ToJson() const {
     json["stale_reads"] = with_cache->checks.stale;
     json["wrong_next_reads"] = next_reads.wrong.size();
     json["next_reads_compared"] = next_reads.compared;
+    json["near_hits"] = near_hits;
   }
   for (size_t i = 0; i < kEndpoints; ++i) {
     nlohmann::ordered_json& endpoint = json["endpoints"][std::string(kEndpointNames[i])];

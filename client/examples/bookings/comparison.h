@@ -24,11 +24,15 @@ struct Measured {
 };
 
 struct Comparison {
+  int threads = 0;
+  int cores = 0;
   Population population;
   Measured without_cache;
   // None: it ran without only.
   std::optional<Measured> with_cache;
   CachedBookings::Counts cache;
+  // Reads that the near cache in this process answered, where it has one.
+  int64_t near_hits = 0;
   NextReads next_reads;
 
   // Of the median; 0 if one of the two has none.

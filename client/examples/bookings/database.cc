@@ -85,6 +85,10 @@ absl::Status Connection::Run(std::string_view sql, std::initializer_list<Paramet
   return Run(sql, parameters, [](const Row&) {});
 }
 
+void Connection::AddStatements(std::set<std::string>& statements) const {
+  for (const auto& [sql, prepared] : statements_) statements.insert(sql);
+}
+
 absl::StatusOr<Database::Lease> Database::Connect() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -97,6 +101,13 @@ absl::StatusOr<Database::Lease> Database::Connect() {
   absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(path_);
   if (!connection.ok()) return connection.status();
   return Lease(this, *std::move(connection));
+}
+
+std::set<std::string> Database::Statements() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::set<std::string> statements;
+  for (const std::unique_ptr<Connection>& connection : idle_) connection->AddStatements(statements);
+  return statements;
 }
 
 Database::Lease::~Lease() {

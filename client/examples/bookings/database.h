@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -53,6 +54,9 @@ class Connection {
                    absl::FunctionRef<void(const Row&)> each);
   absl::Status Run(std::string_view sql, std::initializer_list<Parameter> parameters);
 
+  // Adds every statement that was run with Run().
+  void AddStatements(std::set<std::string>& statements) const;
+
  private:
   struct Close {
     void operator()(sqlite3* handle) const;
@@ -92,6 +96,9 @@ class Database {
     std::unique_ptr<Connection> connection_;
   };
   absl::StatusOr<Lease> Connect();
+
+  // Every statement that was run on a connection which nobody has now.
+  std::set<std::string> Statements();
 
   // SQLite has one writer at a time; those who wait for this wait without polling.
   std::mutex& write_mutex() { return write_mutex_; }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,8 +13,10 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +32,7 @@
 #include "client/examples/bookings/sql_bookings.h"
 #include "client/examples/bookings/workload.h"
 #include "larder/client.h"
+#include "larder/observer.h"
 
 namespace bookings {
 namespace {
@@ -118,6 +122,30 @@ absl::Status PrintPlans(Database& database) {
   return status;
 }
 
+// FAILED_PRECONDITION as above, for whatever was run: the list behind the plans that are printed is kept by hand.
+absl::Status CheckPlans(Database& database) {
+  const std::set<std::string> statements = database.Statements();
+  absl::StatusOr<Database::Lease> lease = database.Connect();
+  if (!lease.ok()) return lease.status();
+  for (const std::string& sql : statements) {
+    if (sql.starts_with("EXPLAIN")) continue;
+    const absl::StatusOr<QueryPlan> plan = Explain(**lease, sql, sql);
+    if (!plan.ok()) return plan.status();
+    if (plan->scans_a_table) return absl::FailedPreconditionError("no index serves the query " + sql);
+  }
+  return absl::OkStatus();
+}
+
+// Counts what the near cache in this process answered.
+class NearHits final : public larder::Observer {
+ public:
+  void OnRead(const larder::ReadReport& report) override { count_ += report.near_hits; }
+  int64_t count() const { return count_; }
+
+ private:
+  std::atomic<int64_t> count_{0};
+};
+
 Measured Measure(BookingService& service, const SqlBookings& database, const Population& population,
                  const Options& options) {
   Checker checker;
@@ -130,8 +158,10 @@ Measured Measure(BookingService& service, const SqlBookings& database, const Pop
 }
 
 absl::Status RunWithCache(const std::string& path, const Options& options, Comparison& comparison) {
+  NearHits near_hits;
   larder::ClientOptions client_options;
   client_options.target = options.server;
+  client_options.observer = &near_hits;
   client_options.near.capacity_bytes = options.near_mib << 20;
   absl::StatusOr<std::unique_ptr<larder::Client>> client = larder::Client::Connect(std::move(client_options));
   if (!client.ok()) return client.status();
@@ -144,12 +174,15 @@ absl::Status RunWithCache(const std::string& path, const Options& options, Compa
   CachedBookings cached(client->get(), &sql, {.key_prefix = prefix, .forgotten = options.forgotten});
   comparison.with_cache = Measure(cached, sql, comparison.population, options);
   comparison.cache = cached.counts();
+  comparison.near_hits = near_hits.count();
   comparison.next_reads = CheckNextReads(cached, sql, comparison.population, kNextReadRounds);
-  return absl::OkStatus();
+  return CheckPlans(database);
 }
 
 absl::StatusOr<Comparison> Compare(const TemporaryFolder& folder, const Options& options) {
   Comparison comparison;
+  comparison.threads = options.threads;
+  comparison.cores = static_cast<int>(std::thread::hardware_concurrency());
   // Each run begins with the same rows.
   const std::string first = folder.File("without.sqlite");
   const std::string second = folder.File("with.sqlite");
@@ -160,6 +193,7 @@ absl::StatusOr<Comparison> Compare(const TemporaryFolder& folder, const Options&
   std::error_code error;
   if (!std::filesystem::copy_file(first, second, error)) return absl::InternalError("cannot copy: " + error.message());
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::printf("%d threads on %d cores\n", comparison.threads, comparison.cores);
   std::printf("%d rows of %d locations, generated in %.1f s, %d MiB\n\n", static_cast<int>(population->rows),
               static_cast<int>(population->locations), took.count(),
               static_cast<int>(std::filesystem::file_size(first, error) >> 20));
@@ -168,6 +202,7 @@ absl::StatusOr<Comparison> Compare(const TemporaryFolder& folder, const Options&
   if (absl::Status status = PrintPlans(database); !status.ok()) return status;
   SqlBookings sql(&database);
   comparison.without_cache = Measure(sql, sql, *population, options);
+  if (absl::Status status = CheckPlans(database); !status.ok()) return status;
   if (!options.no_cache) {
     if (absl::Status status = RunWithCache(second, options, comparison); !status.ok()) return status;
   }

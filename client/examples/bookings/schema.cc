@@ -1,6 +1,7 @@
 #include "client/examples/bookings/schema.h"
 
 #include <chrono>
+#include <utility>
 
 namespace bookings {
 namespace {
@@ -87,17 +88,23 @@ int64_t MonthOf(int64_t day) {
   return static_cast<int>(date.year()) * 100 + static_cast<int64_t>(static_cast<unsigned>(date.month()));
 }
 
+absl::StatusOr<QueryPlan> Explain(Connection& connection, std::string name, std::string_view sql) {
+  QueryPlan plan;
+  plan.name = std::move(name);
+  absl::Status status = connection.Run("EXPLAIN QUERY PLAN " + std::string(sql), {}, [&plan](const Row& row) {
+    plan.steps.push_back(row.Text(3));
+    plan.scans_a_table |= ScansTable(plan.steps.back());
+  });
+  if (!status.ok()) return status;
+  return plan;
+}
+
 absl::StatusOr<std::vector<QueryPlan>> ExplainAll(Connection& connection) {
   std::vector<QueryPlan> plans;
   for (const NamedQuery& query : kQueries) {
-    QueryPlan plan;
-    plan.name = query.name;
-    absl::Status status = connection.Run("EXPLAIN QUERY PLAN " + std::string(query.sql), {}, [&plan](const Row& row) {
-      plan.steps.push_back(row.Text(3));
-      plan.scans_a_table |= ScansTable(plan.steps.back());
-    });
-    if (!status.ok()) return status;
-    plans.push_back(std::move(plan));
+    absl::StatusOr<QueryPlan> plan = Explain(connection, query.name, query.sql);
+    if (!plan.ok()) return plan.status();
+    plans.push_back(*std::move(plan));
   }
   return plans;
 }

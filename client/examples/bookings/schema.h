@@ -110,6 +110,9 @@ struct QueryPlan {
 // Of every query and every WHERE above. INTERNAL if one cannot be planned.
 absl::StatusOr<std::vector<QueryPlan>> ExplainAll(Connection& connection);
 
+// Of one statement, under a name for people.
+absl::StatusOr<QueryPlan> Explain(Connection& connection, std::string name, std::string_view sql);
+
 }  // namespace bookings
 
 #endif  // CLIENT_EXAMPLES_BOOKINGS_SCHEMA_H_

@@ -20,10 +20,12 @@ REFERENCE = re.compile(r"\$\(([A-Z_]+)\)")
 
 
 def check(overlay: Overlay, larderd: pathlib.Path) -> Iterator[str]:
-    used: set[str] = set()
+    used: dict[str, str] = {}
     for workload in overlay.workloads():
         sources = [volume["configMap"] for volume in pod_spec(workload).get("volumes", []) if "configMap" in volume]
-        used |= {source["name"] for source in sources}
+        for source in sources:
+            if (other := used.setdefault(source["name"], name_of(workload))) != name_of(workload):
+                yield f"{other} and {name_of(workload)} share a ConfigMap, a change of which replaces both at once"
         yield from volumes(overlay, workload)
         for container in containers(workload):
             where = f"{name_of(workload)}: container {container['name']}"
@@ -61,6 +63,8 @@ def mounts(overlay: Overlay, workload: Manifest, container: Manifest) -> Iterato
     by_name = {volume["name"]: volume for volume in pod_spec(workload).get("volumes", [])}
     words = [*container.get("command", []), *container.get("args", [])]
     words += [variable["value"] for variable in container.get("env", []) if "value" in variable]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        words += container.get(probe, {}).get("exec", {}).get("command", [])
     for mount in container.get("volumeMounts", []):
         if mount["name"] not in by_name:
             yield f"mounts {mount['name']}, which is no volume of its pod"

@@ -21,6 +21,8 @@ from checks.units import milliseconds
 
 RECOMMENDED = tuple(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of", "managed-by"))
 LOWEST_USER = 10000
+# For what has to notice a new pod before the next one is replaced.
+STATEFUL_READY_SECONDS = 15
 # The most that a pod may take besides its pause and its drain: health turns, connections close, the process ends.
 TIME_TO_END_MS = 5000
 
@@ -42,6 +44,7 @@ def check(overlay: Overlay) -> Iterator[str]:
     yield from disruption_budgets(overlay)
     yield from autoscalers(overlay)
     yield from grace_period(overlay)
+    yield from one_by_one(overlay)
 
 
 def missing_labels(manifest: Manifest, labels: Labels) -> Iterator[str]:
@@ -168,6 +171,22 @@ def autoscalers(overlay: Overlay) -> Iterator[str]:
         for container in containers(workload):
             if "cpu" not in container.get("resources", {}).get("requests", {}):
                 yield f"{name_of(scaler)}: {name_of(workload)} requests no CPU to be measured by"
+
+
+def one_by_one(overlay: Overlay) -> Iterator[str]:
+    """StatefulSets: that a pod is replaced only when the one before it does its part, and on a node of its own."""
+    for workload in overlay.all("StatefulSet"):
+        seconds = workload["spec"].get("minReadySeconds", 0)
+        if seconds < STATEFUL_READY_SECONDS:
+            yield f"{name_of(workload)}: minReadySeconds is {seconds}, not {STATEFUL_READY_SECONDS} or more"
+        for container in containers(workload):
+            if "exec" not in container.get("readinessProbe", {}):
+                yield f"{name_of(workload)}: container {container['name']}: an open port is no readiness"
+        for constraint in pod_spec(workload).get("topologySpreadConstraints", []):
+            if constraint.get("minDomains", 1) < workload["spec"]["replicas"]:
+                yield f"{name_of(workload)}: with too few nodes two of its pods would go to one"
+            if constraint.get("nodeTaintsPolicy") != "Honor":
+                yield f"{name_of(workload)}: nodes where its pods may not run count as empty"
 
 
 def grace_period(overlay: Overlay) -> Iterator[str]:

@@ -166,11 +166,27 @@ class Cluster:
         container = self._container("StatefulSet", name)
         scripts = self._folder / f"config-{host}"
         scripts.mkdir(exist_ok=True)
-        for key, text in self._files("larder-redis").items():
-            (scripts / key).write_text(re.sub(r"(?m)^(port \d+)$", rf"bind {host}\n\1", text), "utf-8")
-        shell, script = container["command"]
-        command = [shell, str(scripts / pathlib.Path(script).name)]
+        for key, text in self._files(name).items():
+            text = re.sub(r"(?m)^(port \d+)$", rf"bind {host}\n\1", text)
+            (scripts / key).write_text(text.replace("-h 127.0.0.1 ", f"-h {host} "), "utf-8")
+        command = self._script(container["command"], host)
         return self._start(command, host, self._variables(container, NODE_HOST=host))
+
+    def _script(self, command: list[str], host: str) -> list[str]:
+        """The pod's command, with the script from the folder of this one."""
+        shell, script = command
+        return [shell, str(self._folder / f"config-{host}" / pathlib.Path(script).name)]
+
+    def is_ready(self, name: str, host: str) -> bool:
+        """What the pod's readiness probe says."""
+        container = self._container("StatefulSet", name)
+        command = self._script(container["readinessProbe"]["exec"]["command"], host)
+        variables = os.environ | self._variables(container, NODE_HOST=host)
+        return subprocess.run(command, env=variables, capture_output=True, timeout=5, check=False).returncode == 0
+
+    def are_all_ready(self) -> bool:
+        hosts = [("larder-redis", host) for host in self.redis] + [("larder-sentinel", host) for host in self.sentinels]
+        return all(self.is_ready(name, host) for name, host in hosts)
 
     def _start_proxy(self) -> None:
         file = self._folder / "haproxy.cfg"

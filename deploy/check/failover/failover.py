@@ -53,7 +53,7 @@ def is_complete(cluster: Cluster) -> bool:
     if "connected_slaves:2" not in cluster.redis_cli(masters[0], REDIS_PORT, "INFO", "replication"):
         return False
     facts = [cluster.redis_cli(cluster.addresses.sentinel(n), SENTINEL_PORT, "INFO", "sentinel") for n in range(3)]
-    return all("slaves=2,sentinels=3" in fact for fact in facts)
+    return all("slaves=2,sentinels=3" in fact for fact in facts) and cluster.are_all_ready()
 
 
 def fail_over(cluster: Cluster, tool: pathlib.Path, how: int, label: str) -> float:
@@ -78,6 +78,12 @@ def fail_over(cluster: Cluster, tool: pathlib.Path, how: int, label: str) -> flo
 
 def start_again(cluster: Cluster, host: str) -> None:
     """What comes back must not think that it is the master, not even until the Sentinels correct it."""
+    roles = roles_from_the_start(cluster, host)
+    expect(roles == ["slave"], f"{host} came back as {roles[0]}")
+
+
+def roles_from_the_start(cluster: Cluster, host: str) -> list[str]:
+    """Starts the node again; what it says of itself as soon as it answers."""
     cluster.start_redis([cluster.addresses.redis(n) for n in range(3)].index(host))
     roles: list[str] = []
 
@@ -86,7 +92,30 @@ def start_again(cluster: Cluster, host: str) -> None:
         return bool(roles)
 
     eventually(answers, f"{host} answers after its start", START)
-    expect(roles == ["slave"], f"{host} came back as {roles[0]}")
+    return roles
+
+
+def lose_master_and_sentinels(cluster: Cluster, tool: pathlib.Path, sentinels_first: bool) -> None:
+    """Nobody answers who is the master: only the replicas know whom they wait for, and the first node is one."""
+    order = "the Sentinels back first" if sentinels_first else "the master back first"
+    label = f"master and Sentinels lost together, {order}"
+    eventually(lambda: is_complete(cluster), f"a complete cluster before: {label}", START)
+    (master,) = cluster.masters()
+    first = cluster.addresses.redis(0)
+    expect(master != first, f"the master is the first node before: {label}")
+    for process in [*cluster.sentinels.values(), cluster.redis[master]]:
+        process.stop()
+    eventually(lambda: not cluster.is_ready("larder-redis", first), "a replica without a master is not ready", START)
+    if not sentinels_first:
+        roles = roles_from_the_start(cluster, master)
+        expect(roles == ["master"], f"{master} came back as {roles[0]}, of one of its own replicas")
+    for number in range(3):
+        cluster.start_sentinel(number)
+    if sentinels_first:
+        eventually(lambda: cluster.sentinel_master() == {master}, f"the Sentinels name {master}: {label}", START)
+        cluster.start_redis([cluster.addresses.redis(n) for n in range(3)].index(master))
+    away = eventually(lambda: is_complete(cluster) and stores(cluster, tool, "both"), f"service after: {label}", START)
+    print(f"  failover: {label}: larderd served again after {away:.1f} s")
 
 
 def lose_sentinels(cluster: Cluster) -> None:
@@ -108,6 +137,8 @@ def check_failover(overlay: Overlay, larderd: pathlib.Path, tool: pathlib.Path) 
             check_settings(cluster)
             fail_over(cluster, tool, signal.SIGKILL, "master killed")
             lose_sentinels(cluster)
+            lose_master_and_sentinels(cluster, tool, sentinels_first=False)
+            lose_master_and_sentinels(cluster, tool, sentinels_first=True)
             fail_over(cluster, tool, signal.SIGSTOP, "master hung")
         except CheckError as error:
             raise CheckError(f"{error}\n{cluster.logs()}") from error

@@ -9,6 +9,9 @@ import expressions
 # Variables that Grafana itself provides.
 BUILT_IN = {"__rate_interval", "__range", "__interval"}
 REQUIRED_VARIABLES = {"datasource", "job", "instance", "namespace"}
+# What tells Larder's targets from those of others. "All" of them has to be the list that Grafana makes: names as `up`
+# and `process_open_fds` are everybody's.
+OF_TARGETS = {"job", "instance"}
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
@@ -45,6 +48,9 @@ def _check_head(dashboard: Json) -> list[str]:
         problems.append("no time range")
     missing = REQUIRED_VARIABLES - defined_variables(dashboard).keys()
     problems += [f"no variable {name}" for name in sorted(missing)]
+    for name, variable in defined_variables(dashboard).items():
+        if name in OF_TARGETS and variable.get("allValue"):
+            problems.append(f"variable {name}: All is {variable['allValue']!r}, which others' targets are too")
     return problems
 
 

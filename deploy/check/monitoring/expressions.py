@@ -7,6 +7,7 @@ import re
 _SERIES = r"(?P<operand>[a-zA-Z_:][\w:]*(?:\{[^{}]*\})?)"
 _COMPARISON = re.compile(rf"^{_SERIES}\s*[<>]\s*(?P<number>\d+(\.\d+)?)$")
 _ABSENT = re.compile(rf"^absent\({_SERIES}\)$")
+_SELECTOR = re.compile(r"[a-zA-Z_:][\w:]*\{[^{}]*\}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
 
 
@@ -29,6 +30,11 @@ def threshold(alert: str) -> float | None:
     """The number that the alert's first comparison is with; None for absent()."""
     match = _COMPARISON.match(re.split(r"\s+(?:and|unless)\s+", " ".join(alert.split()))[0])
     return float(match["number"]) if match else None
+
+
+def selectors(text: str) -> set[str]:
+    """What the text takes its series from; without those that select by name alone."""
+    return set(_SELECTOR.findall(text))
 
 
 def variables(text: str) -> set[str]:

@@ -95,6 +95,10 @@ class PlantedInDashboards(unittest.TestCase):
         self.of_panel(lambda panel: panel["targets"][0].update(expr="up{job=~'$jobs'}"), "there is no variable $jobs")
         self.found(lambda board: board["templating"]["list"].pop(), "no variable namespace")
         self.found(lambda board: board["templating"]["list"].append({"name": "more"}), "variable more is not used")
+        self.found(
+            lambda board: dashboards.defined_variables(board)["job"].update(allValue=".*"),
+            "variable job: All is '.*', which others' targets are too",
+        )
         self.found(lambda board: board.update(schemaVersion=30), "schemaVersion")
         self.found(lambda board: board.update(uid=""), "no uid")
         self.found(lambda board: board.pop("time"), "no time range")
@@ -117,6 +121,10 @@ class Expressions(unittest.TestCase):
         self.assertEqual(expressions.variables(text), {"job", "instance", "__rate_interval"})
         values = {"job": "j", "instance": "i", "__rate_interval": "1m"}
         self.assertEqual(expressions.substitute(text, values), 'a{job=~"j", b="i"}[1m]')
+
+    def test_selectors(self) -> None:
+        text = 'sum(rate(a_total{job=~"x|y"}[5m])) / (b:c{} > 0)'
+        self.assertEqual(expressions.selectors(text), {'a_total{job=~"x|y"}', "b:c{}"})
 
     def test_anchors(self) -> None:
         pages = rules.sections("# A b, c-d `e`\nx\n## Z\ny\n")

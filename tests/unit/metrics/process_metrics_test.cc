@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <ctime>
 #include <string>
 #include <vector>
@@ -56,6 +57,23 @@ TEST_F(ProcessMetricsTest, DescriptorsFollowWhatIsOpened) {
   rlimit limit = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_EQ(Value("process_max_fds"), static_cast<double>(limit.rlim_cur));
+}
+
+TEST_F(ProcessMetricsTest, DescriptorsAreToldWhenNoneIsLeft) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  constexpr rlim_t kFew = 64;
+  const rlimit few = {.rlim_cur = kFew, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<int> opened;
+  int fd = -1;
+  while ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) != -1) opened.push_back(fd);
+  const int why = errno;
+  const double told = Value("process_open_fds");
+  for (const int each : opened) close(each);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(why, EMFILE);
+  EXPECT_EQ(told, kFew);
 }
 
 TEST_F(ProcessMetricsTest, CpuTimeIsThatOfTheProcess) {

@@ -65,6 +65,7 @@ class ToldStore final : public Store {
   void Describe(int64_t /*deadline*/, StoreCallback<StoreInfo> done) override { asked.push_back(std::move(done)); }
   StoreInfo::State state() const override { return info.state; }
   BreakerState breaker() const override { return breaker_state; }
+  int64_t disconnects() const override { return info.disconnects; }
   bool exclusive() const override { return false; }
   void Shutdown() override {}
 
@@ -142,7 +143,7 @@ TEST_F(StoreGaugesTest, KnowsNoFigureBeforeTheFirstAnswerNorWhileTheStoreIsAway)
     EXPECT_EQ(Told("cache_store_round_trip_seconds"), trip);
   };
   expect_gauges("Nan", "Nan", "Nan");
-  EXPECT_EQ(Told("cache_store_disconnects_total"), "0");
+  EXPECT_EQ(Told("cache_store_unreadable_entries_total"), "0");
   Look();
   expect_gauges("3000000", "7", "0.00025");
 
@@ -172,6 +173,43 @@ TEST_F(StoreGaugesTest, AsksAtOnceWhenTheStoreIsBack) {
   EXPECT_EQ(store_.asked.size(), 1u);
 }
 
+// Nobody has seen it away, and what is there now may be another store.
+TEST_F(StoreGaugesTest, ForgetsAndAsksAtOnceWhenTheStoreWasLostAndBackInsideTenSeconds) {
+  Look();
+  gauges_.Refresh();
+  store_.Answer();
+  EXPECT_EQ(Told("cache_store_keys"), "7");
+  ++store_.info.disconnects;
+  EXPECT_EQ(Told("cache_store_keys"), "Nan");
+  EXPECT_EQ(Told("cache_store_memory_used_bytes"), "Nan");
+  EXPECT_EQ(Told("cache_store_up"), "1");
+  EXPECT_EQ(Told("cache_store_disconnects_total"), "3");
+
+  store_.info.keys = 1;
+  clock_.Advance(1);
+  gauges_.Refresh();
+  ASSERT_EQ(store_.asked.size(), 1u);
+  EXPECT_EQ(Told("cache_store_keys"), "Nan");
+  store_.Answer();
+  EXPECT_EQ(Told("cache_store_keys"), "1");
+  // And then no sooner than ever.
+  gauges_.Refresh();
+  EXPECT_EQ(store_.asked.size(), 0u);
+}
+
+TEST_F(StoreGaugesTest, AnAnswerOfALostConnectionIsNotToldAndAskedForAgain) {
+  gauges_.Refresh();
+  ASSERT_EQ(store_.asked.size(), 1u);
+  const StoreInfo of_the_first = store_.info;
+  ++store_.info.disconnects;
+  store_.AnswerWith(of_the_first);
+  EXPECT_EQ(Told("cache_store_keys"), "Nan");
+  gauges_.Refresh();
+  ASSERT_EQ(store_.asked.size(), 1u);
+  store_.Answer();
+  EXPECT_EQ(Told("cache_store_keys"), "7");
+}
+
 TEST_F(StoreGaugesTest, AnErrorMakesGaugesUnknownAndLeavesCounters) {
   Look();
   gauges_.Refresh();
@@ -180,19 +218,38 @@ TEST_F(StoreGaugesTest, AnErrorMakesGaugesUnknownAndLeavesCounters) {
   EXPECT_EQ(Told("cache_store_disconnects_total"), "2");
 }
 
-TEST_F(StoreGaugesTest, CountsEvictionsFromTheFirstLookOnAndOverRestartsOfTheStore) {
+TEST_F(StoreGaugesTest, CountsEvictionsFromTheFirstLookOnAndOverResetsOfTheStoresCount) {
   EXPECT_EQ(Told("cache_store_evictions_total"), "0");
   Look();
   EXPECT_EQ(Told("cache_store_evictions_total"), "0");
   store_.info.evictions += 40;
   Look();
   EXPECT_EQ(Told("cache_store_evictions_total"), "40");
-  // Restarted: it counts from 0 again.
+  // Reset: it counts from 0 again.
   store_.info.evictions = 2;
   Look();
   EXPECT_EQ(Told("cache_store_evictions_total"), "42");
   store_.info.measured = false;
   store_.info.evictions = 0;
+  Look();
+  EXPECT_EQ(Told("cache_store_evictions_total"), "42");
+}
+
+TEST_F(StoreGaugesTest, CountsNoEvictionsOfAnotherStoreFromBeforeItsFirstLook) {
+  Look();
+  store_.info.evictions += 40;
+  Look();
+  // Another Redis, which has evicted more; the first one's count is no base for its own.
+  ++store_.info.disconnects;
+  store_.info.evictions += 500'000;
+  Look();
+  EXPECT_EQ(Told("cache_store_evictions_total"), "40");
+  // And one that has evicted less.
+  ++store_.info.disconnects;
+  store_.info.evictions = 3;
+  Look();
+  EXPECT_EQ(Told("cache_store_evictions_total"), "40");
+  store_.info.evictions += 2;
   Look();
   EXPECT_EQ(Told("cache_store_evictions_total"), "42");
 }
