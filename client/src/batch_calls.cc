@@ -73,6 +73,12 @@ class Assembly {
     parts_ += parts;
   }
 
+  // Some keys have results already; before any part begins.
+  void HasAnswers() {
+    MutexLock lock(&mutex_);
+    answered_ = true;
+  }
+
   void Put(size_t index, absl::StatusOr<Result> result) {
     MutexLock lock(&mutex_);
     results_[index] = std::move(result);
@@ -145,11 +151,12 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
         missing.push_back(i);
       }
     }
-    // One for what was found here, so that a batch of near hits ends too. An empty batch is the service's to refuse.
-    assembly_.Expect(1);
-    if (!missing.empty() || keys_.empty()) AskFor(missing);
-    const bool found_some = missing.size() < keys_.size();
-    assembly_.EndPart(absl::OkStatus(), found_some, 0);
+    if (missing.empty() && !keys_.empty()) {
+      assembly_.Expect(1);
+      return assembly_.EndPart(absl::OkStatus(), /*answered=*/true, 0);
+    }
+    if (missing.size() < keys_.size()) assembly_.HasAnswers();
+    AskFor(missing);  // an empty batch is the service's to refuse
   }
 
  private:

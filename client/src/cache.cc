@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "client/src/awaited.h"
+#include "client/src/call_deadline.h"
 #include "client/src/count_read.h"
 #include "client/src/flights.h"
 #include "client/src/warm_feed.h"
@@ -12,6 +13,7 @@ namespace larder {
 namespace {
 
 using internal::Awaited;
+using internal::CheckCallDeadline;
 
 // The service could not say whether there is an entry.
 bool CouldNotRead(const absl::Status& status) {
@@ -54,6 +56,7 @@ void Cache::Read(std::string key, GetOptions options, Callback<absl::StatusOr<Ma
 }
 
 absl::StatusOr<MaybeHit> Cache::Get(std::string_view key, const GetOptions& options) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return wrong;
   if (MaybeHit hit = AtHand(key, options); hit.has_value()) {
     Observe({.near_hits = 1});
     return hit;
@@ -64,6 +67,7 @@ absl::StatusOr<MaybeHit> Cache::Get(std::string_view key, const GetOptions& opti
 }
 
 void Cache::GetAsync(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   if (MaybeHit hit = AtHand(key, options); hit.has_value()) {
     Observe({.near_hits = 1});
     return std::move(done)(std::move(hit));
@@ -73,6 +77,7 @@ void Cache::GetAsync(std::string key, GetOptions options, Callback<absl::StatusO
 
 void Cache::BatchGetAsync(std::vector<std::string> keys, GetOptions options,
                           Callback<absl::StatusOr<BatchGetResults>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   const size_t count = keys.size();
   DoBatchGet(std::move(keys), Filled(std::move(options)),
              [this, count, done = std::move(done)](absl::StatusOr<BatchGetResults> reads) mutable {
@@ -98,6 +103,12 @@ absl::StatusOr<BatchGetResults> Cache::BatchGet(std::vector<std::string> keys, c
   return answer.Take();
 }
 
+absl::StatusOr<BatchGetResults> Cache::Look(std::vector<std::string> keys, const GetOptions& options) {
+  Awaited<BatchGetResults> answer;
+  DoBatchGet(std::move(keys), Filled(options), answer.Setter());
+  return answer.Take();
+}
+
 template <typename T>
 void Cache::Write(internal::WriteScope scope, Callback<T> done, absl::AnyInvocable<void(Callback<T>) &&> send) {
   auto shared = std::make_shared<const internal::WriteScope>(std::move(scope));
@@ -111,6 +122,7 @@ void Cache::Write(internal::WriteScope scope, Callback<T> done, absl::AnyInvocab
 }
 
 void Cache::SetAsync(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   options = Filled(std::move(options));
   internal::WriteScope scope{options.name_space, {key}};
   Write<absl::StatusOr<SetResult>>(
@@ -128,6 +140,7 @@ absl::StatusOr<SetResult> Cache::Set(std::string_view key, std::string_view valu
 
 void Cache::BatchSetAsync(std::vector<SetItem> items, CallOptions options,
                           Callback<absl::StatusOr<BatchSetResults>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   options = Filled(std::move(options));
   internal::WriteScope scope{options.name_space, {}};
   scope.keys.reserve(items.size());
@@ -146,6 +159,7 @@ absl::StatusOr<BatchSetResults> Cache::BatchSet(std::vector<SetItem> items, cons
 }
 
 void Cache::InvalidateAsync(Invalidation what, CallOptions options, Callback<absl::StatusOr<InvalidateResult>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   options = Filled(std::move(options));
   internal::WriteScope scope{options.name_space, what.keys, what.all};
   Write<absl::StatusOr<InvalidateResult>>(
@@ -162,6 +176,7 @@ absl::StatusOr<InvalidateResult> Cache::Invalidate(Invalidation what, const Call
 }
 
 void Cache::TouchAsync(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   DoTouch(std::move(key), Filled(std::move(options)), std::move(done));
 }
 
@@ -172,6 +187,7 @@ absl::StatusOr<bool> Cache::Touch(std::string_view key, const TouchOptions& opti
 }
 
 void Cache::WarmAsync(WarmSource source, WarmOptions options, Callback<absl::StatusOr<WarmProgress>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   auto feed = std::make_shared<internal::DirectFeed>(std::move(source));
   DoWarm(feed, Filled(std::move(options)),
          [feed, done = std::move(done)](absl::StatusOr<WarmProgress> progress) mutable {
@@ -181,6 +197,7 @@ void Cache::WarmAsync(WarmSource source, WarmOptions options, Callback<absl::Sta
 }
 
 absl::StatusOr<WarmProgress> Cache::Warm(WarmSource source, WarmOptions options) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return wrong;
   auto feed = std::make_shared<internal::HandOverFeed>();
   Awaited<WarmProgress> answer;
   DoWarm(feed, Filled(std::move(options)),
@@ -203,6 +220,7 @@ absl::StatusOr<WarmProgress> Cache::Warm(WarmSource source, WarmOptions options)
 }
 
 void Cache::StatsAsync(StatsOptions options, Callback<absl::StatusOr<ServiceStats>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   if (options.deadline == std::chrono::milliseconds::zero()) options.deadline = settings_.deadline;
   DoStats(std::move(options), std::move(done));
 }

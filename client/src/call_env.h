@@ -45,7 +45,7 @@ class NestedEnd {
   bool too_deep() const { return depth_ > kDeepest; }
 
  private:
-  static constexpr int kDeepest = 8;
+  static constexpr int kDeepest = 32;
   static thread_local int depth_;
 };
 

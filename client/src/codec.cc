@@ -21,6 +21,8 @@ std::optional<uint64_t> CurrentVersion(const absl::Status& status) {
   return version;
 }
 
+bool IsKnownAbsent(const Value& value) { return value.content_type() == internal::kAbsence; }
+
 namespace internal {
 
 absl::Status WrongType(std::string_view key, std::string_view found, std::string_view wanted, std::string_view why) {
@@ -34,8 +36,6 @@ absl::Status WrongType(std::string_view key, std::string_view found, std::string
   }
   return absl::FailedPreconditionError(message);
 }
-
-bool IsAbsence(const Value& value) { return value.content_type() == kAbsence; }
 
 }  // namespace internal
 }  // namespace larder

@@ -32,12 +32,12 @@ std::optional<FlightOutcome> Flight::Wait(std::chrono::milliseconds max_wait) {
   return outcome_;
 }
 
-Flights::Place Flights::Board(std::string_view name_space, std::string_view key, bool near, const Flight* unwanted) {
+Flights::Place Flights::Board(std::string_view name_space, std::string_view key, bool alone, const Flight* unwanted) {
   MutexLock lock(&mutex_);
   KeyState& state = spaces_[std::string(name_space)][std::string(key)];
-  const bool near_enough = state.open != nullptr && (near || !state.open->near());
-  if (near_enough && state.open.get() != unwanted) return {state.open, false};
-  state.open = std::make_shared<Flight>(name_space, key, near);
+  if (!alone && state.open != nullptr && state.open.get() != unwanted) return {state.open, false};
+  state.open = std::make_shared<Flight>(name_space, key);
+  state.unsealed.push_back(state.open.get());
   return {state.open, true};
 }
 
@@ -51,7 +51,8 @@ Flights::KeyState* Flights::Find(const Flight& flight) {
 bool Flights::BeginFill(const Flight& flight) {
   MutexLock lock(&mutex_);
   KeyState* state = Find(flight);
-  if (state == nullptr || state->open.get() != &flight) return false;
+  if (state == nullptr) return false;
+  if (std::find(state->unsealed.begin(), state->unsealed.end(), &flight) == state->unsealed.end()) return false;
   state->fills.push_back({&flight, {}});
   return true;
 }
@@ -63,6 +64,7 @@ void Flights::End(const Flight& flight) {
     KeyState* state = Find(flight);
     if (state == nullptr) return;
     if (state->open.get() == &flight) state->open.reset();
+    std::erase(state->unsealed, &flight);
     const auto fill = std::find_if(state->fills.begin(), state->fills.end(),
                                    [&](const Filling& filling) { return filling.flight == &flight; });
     if (fill != state->fills.end()) {
@@ -86,6 +88,7 @@ void Flights::SealEach(const WriteScope& scope, absl::FunctionRef<void(Filling&)
   Keys& keys = space->second;
   const auto seal = [&](Keys::iterator at) {
     at->second.open.reset();
+    at->second.unsealed.clear();
     for (Filling& filling : at->second.fills) visit(filling);
     return at->second.Unused() ? keys.erase(at) : std::next(at);
   };

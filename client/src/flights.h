@@ -26,21 +26,20 @@ namespace larder::internal {
 // What a flight's leader came to.
 struct FlightOutcome {
   absl::StatusOr<Value> value;
-  absl::Status read;    // of the cache
-  ReadReport found;     // by that read
-  bool loaded = false;  // by the leader's loader; false: the value was cached
+  // Of the life of a value that was cached.
+  std::chrono::milliseconds left = std::chrono::milliseconds::max();
+  absl::Status read = {};  // of the cache
+  ReadReport found = {};   // by that read
+  bool loaded = false;     // by the leader's loader; false: the value was cached
 };
 
 // One leader's read, load and fill of a key. Thread-safe.
 class Flight {
  public:
-  Flight(std::string_view name_space, std::string_view key, bool near)
-      : name_space_(name_space), key_(key), near_(near) {}
+  Flight(std::string_view name_space, std::string_view key) : name_space_(name_space), key_(key) {}
 
   const std::string& name_space() const { return name_space_; }
   const std::string& key() const { return key_; }
-  // Its read may be answered by a near tier.
-  bool near() const { return near_; }
 
   // Once. Wakes those who wait.
   void Publish(FlightOutcome outcome);
@@ -51,7 +50,6 @@ class Flight {
  private:
   const std::string name_space_;
   const std::string key_;
-  const bool near_;
 
   Mutex mutex_;
   CondVar published_;
@@ -67,17 +65,19 @@ struct WriteScope {
 
 // The flights of one cache object. Thread-safe; blocks nobody.
 //
-// A flight is open, so that others join it and it may store what it loaded, until it is sealed, replaced or ended.
-// The invariant (COHERENCE W5, P2): what was read or loaded before a write through this object began is neither joined
-// nor stored after the write has been acknowledged.
-//   1. A write seals the open flights of its keys when it begins: what they loaded may be older than it.
+// A flight is open, so that others join it, until it is sealed, replaced or ended, and may store what it loaded until
+// it is sealed or ended: the condition of its fill sees to it that a flight that was replaced overwrites nothing. The
+// invariant (COHERENCE W5, P2): what was read or loaded before a write through this object began is neither joined nor
+// stored after the write has been acknowledged.
+//   1. A write seals the flights of its keys when it begins: what they loaded may be older than it.
 //   2. It is sent once the fills of its keys that are under way have ended; no fill of a sealed flight begins. So none
 //      of them reaches the store after the write.
 //   3. It seals them again before it is acknowledged: one that began meanwhile may have read the cache before the
 //      write landed, so nobody may join it afterwards. What it is storing may stay: its loader began after the write
 //      did, and the condition of its fill keeps it from replacing what the write put there.
-// Not covered: a fill that ended without an answer (UNAVAILABLE, DEADLINE_EXCEEDED) may still land after the write, and
-// so may the fill of another process. Only the service can refuse those.
+// Not yet closed: a fill that ended without an answer (UNAVAILABLE, DEADLINE_EXCEEDED) may still land after the write;
+// so may the fill of another process; and so may what Cache::Warm was given before the write, for it waits in its feed
+// and its stream, and only an invalidation of the whole namespace stops it. Only the service can refuse those.
 class Flights {
  public:
   struct Place {
@@ -85,9 +85,9 @@ class Flights {
     bool leads = false;  // the caller owes the flight a Publish and an End
   };
 
-  // A place in the open flight of the key, unless that is `unwanted` (may be null), or its read is allowed near tiers
-  // and the caller's is not; otherwise at the head of a new one that replaces it.
-  Place Board(std::string_view name_space, std::string_view key, bool near, const Flight* unwanted);
+  // A place in the open flight of the key, unless that is `unwanted` (may be null) or `alone` is asked for, by a caller
+  // whose read must not have begun before the call; otherwise at the head of a new one that replaces it.
+  Place Board(std::string_view name_space, std::string_view key, bool alone, const Flight* unwanted);
 
   // False: the flight is sealed, nothing may be stored.
   bool BeginFill(const Flight& flight);
@@ -111,9 +111,10 @@ class Flights {
   };
   struct KeyState {
     std::shared_ptr<Flight> open;
-    std::vector<Filling> fills;  // of flights that are open, or were when they began to fill
+    std::vector<const Flight*> unsealed;  // that may store; the open one, if there is one, is the last of them
+    std::vector<Filling> fills;           // of flights that are unsealed, or were when they began to fill
 
-    bool Unused() const { return open == nullptr && fills.empty(); }
+    bool Unused() const { return unsealed.empty() && fills.empty(); }
   };
   using Keys = std::map<std::string, KeyState, std::less<>>;
 

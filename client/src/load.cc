@@ -2,6 +2,7 @@
 #include "larder/load.h"
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,11 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/awaited.h"
+#include "client/src/call_deadline.h"
 #include "client/src/count_read.h"
 #include "client/src/flights.h"
 #include "client/src/quote.h"
 #include "core/clock.h"
 #include "larder/cache.h"
+#include "larder/key_builder.h"
 #include "larder/observer.h"
 
 namespace larder {
@@ -26,7 +29,7 @@ struct LoadCall {
   const Ttl& ttl;
   const LoadOptions& options;
   GetOptions read;
-  absl::FunctionRef<absl::Status(const Value&)> use;
+  absl::FunctionRef<absl::Status(const Value&, std::chrono::milliseconds)> use;
   absl::FunctionRef<absl::StatusOr<Loaded>()> load;
   LoadReport* report;
 };
@@ -40,6 +43,8 @@ using internal::FlightOutcome;
 using internal::Flights;
 using internal::LoadCall;
 
+constexpr size_t kMaxKeyBytes = KeyBuilder::kMaxBytes;
+
 // The leader's duties towards a flight, done on all paths.
 class Leadership {
  public:
@@ -47,7 +52,9 @@ class Leadership {
   Leadership(const Leadership&) = delete;
   Leadership& operator=(const Leadership&) = delete;
   ~Leadership() {
-    if (!published_) Publish({absl::InternalError("the caller that was to load the value gave up"), {}, {}, true});
+    if (!published_) {
+      Publish({.value = absl::InternalError("the caller that was to load the value gave up"), .loaded = true});
+    }
     flights_->End(*flight_);
   }
 
@@ -65,11 +72,22 @@ class Leadership {
 // A stale value is loaded again, as one of another type is.
 bool CanUse(const Hit& hit, const LoadCall& call, absl::Status* why_not) {
   if (hit.freshness != Freshness::kFresh) return false;
-  absl::Status used = call.use(hit.value);
+  absl::Status used = call.use(hit.value, hit.ttl);
   const bool usable = used.ok();
   // A known absence is a miss to a T that has no form for it.
-  if (!internal::IsAbsence(hit.value)) *why_not = std::move(used);
+  if (!IsKnownAbsent(hit.value)) *why_not = std::move(used);
   return usable;
+}
+
+// Why no cache would take the call, where that can be told from here. Calls that have no key want no one value.
+absl::Status Refusal(const LoadCall& call) {
+  if (call.key.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("key: empty, must be 1 to ", kMaxKeyBytes, " bytes"));
+  }
+  if (call.key.size() > kMaxKeyBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("key: ", call.key.size(), " bytes, the limit is ", kMaxKeyBytes));
+  }
+  return internal::CheckCallDeadline(call.options.deadline);
 }
 
 // What a fill may replace: nothing but what the read found.
@@ -85,9 +103,8 @@ absl::Status WaitedTooLong(const LoadCall& call) {
 
 }  // namespace
 
-absl::Status Cache::GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options,
-                                   absl::FunctionRef<absl::Status(const Value&)> use,
-                                   absl::FunctionRef<absl::StatusOr<internal::Loaded>()> load) {
+absl::Status Cache::GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options, Use use,
+                                   Load load) {
   LoadReport unasked;
   LoadCall call{.key = key,
                 .ttl = ttl,
@@ -97,6 +114,7 @@ absl::Status Cache::GetOrLoadBytes(std::string_view key, const Ttl& ttl, const L
                 .load = load,
                 .report = options.report == nullptr ? &unasked : options.report};
   *call.report = LoadReport();
+  if (absl::Status refusal = Refusal(call); !refusal.ok()) return LoadAlone(call, std::move(refusal));
 
   absl::Status unusable;
   if (const MaybeHit hit = AtHand(key, call.read); hit.has_value() && CanUse(*hit, call, &unusable)) {
@@ -107,7 +125,7 @@ absl::Status Cache::GetOrLoadBytes(std::string_view key, const Ttl& ttl, const L
   call.read = Filled(std::move(call.read));
   std::shared_ptr<Flight> unwanted;
   while (true) {
-    const Flights::Place place = flights_->Board(call.read.name_space, key, options.near, unwanted.get());
+    const Flights::Place place = flights_->Board(call.read.name_space, key, !options.near, unwanted.get());
     if (place.leads) return Lead(*place.flight, call);
     if (std::optional<absl::Status> joined = Join(*place.flight, call)) return *std::move(joined);
     // It was loaded as another type. It is replaced, as it would be had it been found in the cache.
@@ -132,7 +150,7 @@ std::optional<absl::Status> Cache::Join(Flight& flight, const LoadCall& call) {
   call.report->source = outcome->loaded ? LoadReport::Source::kJoined : LoadReport::Source::kCache;
   call.report->read = outcome->read;
   if (!outcome->value.ok()) return outcome->value.status();
-  if (call.use(*outcome->value).ok()) return absl::OkStatus();
+  if (call.use(*outcome->value, outcome->left).ok()) return absl::OkStatus();
   return std::nullopt;
 }
 
@@ -144,17 +162,14 @@ absl::Status Cache::Lead(Flight& flight, const LoadCall& call) {
   if (read.ok() && read->has_value() && CanUse(**read, call, &outcome.read)) {
     call.report->source = LoadReport::Source::kCache;
     outcome.value = (*read)->value;
+    outcome.left = (*read)->ttl;
     leadership.Publish(std::move(outcome));
     return absl::OkStatus();
   }
 
-  call.report->source = LoadReport::Source::kLoader;
   call.report->read = outcome.read;
   outcome.loaded = true;
-  const SystemClock clock;
-  const int64_t began = clock.NowNanos();
-  absl::StatusOr<internal::Loaded> loaded = call.load();
-  ObserveLoad(call.key, loaded.status(), clock.NowNanos() - began, /*joined=*/false);
+  absl::StatusOr<internal::Loaded> loaded = RunLoader(call);
   if (loaded.ok()) {
     outcome.value = Value(loaded->bytes, loaded->content_type);
   } else {
@@ -166,6 +181,21 @@ absl::Status Cache::Lead(Flight& flight, const LoadCall& call) {
   // A cache that did not answer the read would not answer the write; and on what condition to write is not known.
   if (read.ok()) Fill(flight, call, *std::move(loaded), Unchanged(*read));
   return absl::OkStatus();
+}
+
+absl::Status Cache::LoadAlone(const LoadCall& call, absl::Status refusal) {
+  Observe({.failures = 1});
+  call.report->read = std::move(refusal);
+  return RunLoader(call).status();
+}
+
+absl::StatusOr<internal::Loaded> Cache::RunLoader(const LoadCall& call) {
+  call.report->source = LoadReport::Source::kLoader;
+  const SystemClock clock;
+  const int64_t began = clock.NowNanos();
+  absl::StatusOr<internal::Loaded> loaded = call.load();
+  ObserveLoad(call.key, loaded.status(), clock.NowNanos() - began, /*joined=*/false);
+  return loaded;
 }
 
 void Cache::Fill(const Flight& flight, const LoadCall& call, internal::Loaded loaded, Condition condition) {

@@ -130,7 +130,8 @@ class UnaryCall final : private Event, private ActiveCall {
             // A server that is told to stop cancels calls that arrive at the last moment.
             status.code() == absl::StatusCode::kCancelled ||
             // The attempt's time ran out, not the call's.
-            (status.code() == absl::StatusCode::kDeadlineExceeded && env_->clock.NowNanos() < spec_.deadline_nanos));
+            (status.code() == absl::StatusCode::kDeadlineExceeded && env_->options.retry.attempt_timeout.count() > 0 &&
+             env_->clock.NowNanos() < spec_.deadline_nanos));
   }
 
   void Again() {

@@ -37,18 +37,28 @@ void WarmCall::Operation::OnEvent(bool ok) {
   WarmCall* const call = call_;
   --call->pending_;
   (call->*on_end_)(ok);
-  if (call->ended_ && call->pending_ == 0) call->Settle(call->env_->ToAbsl(call->status_, call->context_));
+  if (!call->ended_ || call->pending_ > 0) return;
+  call->Settle(call->refusal_.ok() ? call->env_->ToAbsl(call->status_, call->context_) : call->refusal_);
+}
+
+void WarmCall::Refuse(absl::Status why) {
+  const NestedEnd nested;
+  if (!nested.too_deep() || !queue_->Enter(this)) return Settle(std::move(why));
+  entered_ = true;
+  refusal_ = std::move(why);
+  alarm_.emplace();
+  alarm_->Set(queue_->queue(), DeadlineAfter(0), Tag(&woken_));
 }
 
 void WarmCall::Begin() {
   verdict_ = env_->breaker.Admit();
-  if (verdict_ == Breaker::Verdict::kRefuse) return Settle(env_->BreakerIsOpen());
+  if (verdict_ == Breaker::Verdict::kRefuse) return Refuse(env_->BreakerIsOpen());
   replica_ = env_->replicas.Pick(0, {});
-  if (replica_ == nullptr) return Settle(env_->NoReplica());
+  if (replica_ == nullptr) return Refuse(env_->NoReplica());
   const auto deadline = std::chrono::nanoseconds(options_.deadline).count();
   context_.set_deadline(DeadlineAfter(deadline));
-  if (absl::Status status = env_->AddToken(&context_); !status.ok()) return Settle(std::move(status));
-  if (!queue_->Enter(this)) return Settle(ClientIsClosing());
+  if (absl::Status status = env_->AddToken(&context_); !status.ok()) return Refuse(std::move(status));
+  if (!queue_->Enter(this)) return Refuse(ClientIsClosing());
   entered_ = true;
   end_.attempts = 1;
   end_.replica = replica_->id();
@@ -92,6 +102,10 @@ void WarmCall::OnWritten(bool ok) {
 }
 
 void WarmCall::OnWoken(bool /*ok*/) {
+  if (!refusal_.ok()) {
+    ended_ = true;
+    return;
+  }
   {
     MutexLock lock(&waker_->mutex);
     waker_->armed = false;
@@ -131,14 +145,15 @@ void WarmCall::OnFinished(bool /*ok*/) {
 }
 
 void WarmCall::Settle(absl::Status status) {
-  if (replica_ != nullptr && entered_) replica_->in_flight().fetch_sub(1, std::memory_order_relaxed);
-  if (status.code() == absl::StatusCode::kCancelled && !cancelled_ && entered_) {
+  const bool begun = stream_ != nullptr;
+  if (begun) replica_->in_flight().fetch_sub(1, std::memory_order_relaxed);
+  if (status.code() == absl::StatusCode::kCancelled && !cancelled_ && begun) {
     status = absl::UnavailableError(absl::StrCat("the service cancelled the stream: ", std::string(status.message())));
   }
   if (verdict_ != Breaker::Verdict::kRefuse) {
     if (status.code() == absl::StatusCode::kUnavailable) {
       env_->breaker.OnFailure(verdict_, status);
-    } else if (cancelled_ || !entered_ || status.code() == absl::StatusCode::kDeadlineExceeded) {
+    } else if (cancelled_ || !begun || status.code() == absl::StatusCode::kDeadlineExceeded) {
       env_->breaker.OnNothingLearned(verdict_);
     } else {
       env_->breaker.OnSuccess(verdict_);

@@ -57,6 +57,8 @@ class WarmCall final : private ActiveCall {
   ~WarmCall() override = default;
 
   void Begin();
+  // As UnaryCall's: ends a stream that was never begun.
+  void Refuse(absl::Status why);
   void OnStarted(bool ok);
   void OnWritten(bool ok);
   void OnRead(bool ok);
@@ -94,6 +96,7 @@ class WarmCall final : private ActiveCall {
 
   std::shared_ptr<Replica> replica_;
   WarmProgress total_;
+  absl::Status refusal_;  // not OK: why it is never begun
   CallEnd end_;
   Breaker::Verdict verdict_ = Breaker::Verdict::kCall;
   int pending_ = 0;  // operations under way

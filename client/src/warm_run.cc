@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <exception>
-#include <thread>
+#include <numeric>
+#include <random>
 #include <unordered_set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/random.h"
 
 namespace larder::internal {
 namespace {
@@ -16,7 +18,7 @@ constexpr int64_t kReportNanos = 100 * kNanosPerMilli;
 // The cache's failure at a key, where there is one: of a read that does not say what is there, or of a write.
 absl::Status CacheFailure(const LoadReport& report) {
   if (!report.write.ok()) return report.write;
-  // The value was of another type, and has been replaced.
+  // The entry was due, and has been replaced.
   if (absl::IsFailedPrecondition(report.read)) return absl::OkStatus();
   return report.read;
 }
@@ -28,12 +30,14 @@ bool OutOfReach(const absl::Status& status) {
 
 }  // namespace
 
-WarmRun::WarmRun(Cache* cache, const WarmJob::Options* options, const WarmLoad* load, const Clock* clock)
+WarmRun::WarmRun(Cache* cache, const WarmJob::Options* options, const WarmLoad* load, const Clock* clock,
+                 ThreadStarter start_thread)
     : cache_(cache),
       options_(options),
       load_(load),
       clock_(clock),
       started_nanos_(clock->NowNanos()),
+      start_thread_(std::move(start_thread)),
       reported_nanos_(started_nanos_),
       pace_(options->max_per_second) {}
 
@@ -68,18 +72,32 @@ absl::Status WarmRun::TakeKeys() {
   for (std::string& key : *named) {
     if (seen.insert(key).second) keys_.push_back(std::move(key));
   }
+  order_.resize(keys_.size());
+  std::iota(order_.begin(), order_.end(), size_t{0});
+  std::shuffle(order_.begin(), order_.end(), std::mt19937_64(RandomBits()));
   MutexLock lock(&mutex_);
   progress_.total = static_cast<int64_t>(keys_.size());
   return absl::OkStatus();
 }
 
-void WarmRun::LoadAll(size_t workers) {
+std::vector<std::thread> WarmRun::StartWorkers(size_t count) {
   std::vector<std::thread> threads;
-  threads.reserve(workers);
-  for (size_t i = 0; i < workers; ++i) threads.emplace_back([this] { Work(); });
-  for (size_t begin = 0; begin < keys_.size(); begin += kSlice) {
+  threads.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    std::thread thread = start_thread_([this] { Work(); });
+    if (!thread.joinable()) break;
+    threads.push_back(std::move(thread));
+  }
+  if (threads.empty() && count > 0) End(absl::ResourceExhaustedError("no thread could be started"));
+  return threads;
+}
+
+void WarmRun::LoadAll(size_t workers) {
+  std::vector<std::thread> threads = StartWorkers(workers);
+  for (size_t begin = 0; begin < order_.size(); begin += kSlice) {
     AwaitPending(kSlice);
-    Sift(begin, std::min(begin + kSlice, keys_.size()));
+    Sift(begin, std::min(begin + kSlice, order_.size()));
+    Report();
   }
   AwaitPending(0);
   {
@@ -90,23 +108,38 @@ void WarmRun::LoadAll(size_t workers) {
   for (std::thread& thread : threads) thread.join();
 }
 
-void WarmRun::Sift(size_t begin, size_t end) {
+bool WarmRun::Sift(size_t begin, size_t end) {
   {
     MutexLock lock(&mutex_);
-    if (ended_) return;
+    if (ended_) return false;
   }
   std::vector<std::string> slice;
-  for (size_t i = begin; i < end; ++i) slice.push_back(keys_[i]);
+  slice.reserve(end - begin);
+  for (size_t i = begin; i < end; ++i) slice.push_back(keys_[order_[i]]);
   const absl::StatusOr<BatchGetResults> found =
-      cache_->BatchGet(std::move(slice), {.name_space = options_->name_space, .deadline = options_->deadline});
+      cache_->Look(std::move(slice), {.name_space = options_->name_space, .deadline = options_->deadline});
+  // Of large values, or where one key is refused, fewer may be had at a time.
+  if (!found.ok() && !absl::IsUnavailable(found.status()) && end - begin > 1) {
+    const size_t middle = begin + (end - begin) / 2;
+    if (Sift(begin, middle)) return Sift(middle, end);
+    Sort(middle, end, found);
+    return false;
+  }
+  Sort(begin, end, found);
+  return found.ok() || !OutOfReach(found.status());
+}
+
+void WarmRun::Sort(size_t begin, size_t end, const absl::StatusOr<BatchGetResults>& found) {
   MutexLock lock(&mutex_);
   for (size_t i = begin; i < end; ++i) {
-    // What could not be asked for here is asked for again before it is loaded.
-    const bool cached = found.ok() && (*found)[i - begin].ok() && (*found)[i - begin]->has_value();
-    if (cached) {
+    // What could not be asked for here is asked for again before it is loaded, as is what is due, in case it is not the
+    // loader's.
+    const absl::StatusOr<MaybeHit>* one = found.ok() ? &(*found)[i - begin] : nullptr;
+    const bool lasts = one != nullptr && one->ok() && one->value().has_value() && (**one)->ttl >= options_->every;
+    if (lasts) {
       ++progress_.skipped;
     } else {
-      waiting_.push_back(i);
+      waiting_.push_back(order_[i]);
       ++pending_;
     }
   }
@@ -138,7 +171,7 @@ void WarmRun::LoadOne(size_t index) {
   options.deadline = options_->deadline;
   options.absent_ttl = options_->absent_ttl;
   options.report = &report;
-  const absl::StatusOr<bool> loaded = (*load_)(keys_[index], options_->ttl, options);
+  const absl::StatusOr<bool> loaded = (*load_)(keys_[index], options_->ttl, options_->every, options);
   Count(index, loaded, report);
 }
 

@@ -6,28 +6,33 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/src/pace.h"
+#include "client/src/start_thread.h"
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "larder/cache.h"
+#include "larder/calls.h"
 #include "larder/load.h"
 #include "larder/warm_job.h"
 
 namespace larder::internal {
 
-// The calling thread finds out which keys have no entry, a slice ahead, and reports; threads of the run's own load
-// these. Run is called once, Cancel by any thread.
+// The calling thread finds out which keys are due, a slice ahead, and reports; threads of the run's own load these. Run
+// is called once, Cancel by any thread.
 class WarmRun {
  public:
   // Of which it asks the cache at a time.
   static constexpr size_t kSlice = 100;
 
-  // All must outlive it.
-  WarmRun(Cache* cache, const WarmJob::Options* options, const WarmLoad* load, const Clock* clock);
+  // All that it is given pointers to must outlive it.
+  WarmRun(Cache* cache, const WarmJob::Options* options, const WarmLoad* load, const Clock* clock,
+          ThreadStarter start_thread = &StartThread);
   WarmRun(const WarmRun&) = delete;
   WarmRun& operator=(const WarmRun&) = delete;
 
@@ -39,7 +44,10 @@ class WarmRun {
  private:
   absl::Status TakeKeys();
   void LoadAll(size_t workers);
-  void Sift(size_t begin, size_t end);
+  std::vector<std::thread> StartWorkers(size_t count);
+  // False: the cache could not be asked; then the rest of the slice was not asked for.
+  bool Sift(size_t begin, size_t end);
+  void Sort(size_t begin, size_t end, const absl::StatusOr<BatchGetResults>& found);
   void Work();
   bool WaitForTurn(size_t* index);
   void LoadOne(size_t index);
@@ -55,7 +63,9 @@ class WarmRun {
   const WarmLoad* const load_;
   const Clock* const clock_;
   const int64_t started_nanos_;
+  const ThreadStarter start_thread_;
   std::vector<std::string> keys_;  // each once; not changed after TakeKeys
+  std::vector<size_t> order_;      // in which they are taken
   int64_t reported_nanos_;         // of the calling thread alone
 
   Mutex mutex_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/call_deadline.h"
 
 namespace larder::internal {
 namespace {
@@ -35,14 +36,19 @@ absl::Status CheckWarmOptions(const WarmJob::Options& options) {
   } else if (options.every.count() < 0 || options.every > kMaxEvery) {
     wrong = absl::InvalidArgumentError(
         absl::StrCat("every: ", options.every.count(), " ms is not from 0 to ", kMaxEvery.count(), " ms"));
-  } else if (options.deadline.count() < 0) {
-    wrong = absl::InvalidArgumentError(absl::StrCat("deadline: ", options.deadline.count(), " ms is less than 0"));
+  } else {
+    wrong = CheckCallDeadline(options.deadline);
   }
   return Named(options.name, wrong);
 }
 
-WarmSchedule::WarmSchedule(Cache* cache, WarmJob::Options options, WarmLoad load, const Clock* clock)
-    : cache_(cache), options_(std::move(options)), load_(std::move(load)), clock_(clock) {}
+WarmSchedule::WarmSchedule(Cache* cache, WarmJob::Options options, WarmLoad load, const Clock* clock,
+                           ThreadStarter start_thread)
+    : cache_(cache),
+      options_(std::move(options)),
+      load_(std::move(load)),
+      clock_(clock),
+      start_thread_(std::move(start_thread)) {}
 
 absl::Status WarmSchedule::Begin(WarmRun* run) {
   MutexLock lock(&mutex_);
@@ -52,12 +58,16 @@ absl::Status WarmSchedule::Begin(WarmRun* run) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<WarmJob::Progress> WarmSchedule::RunOnce() {
-  WarmRun run(cache_, &options_, &load_, clock_);
+absl::StatusOr<WarmJob::Progress> WarmSchedule::MakeRun(bool last) {
+  WarmRun run(cache_, &options_, &load_, clock_, start_thread_);
   const absl::Status begun = Begin(&run);
   if (!begun.ok()) return Named(options_.name, begun);
   absl::StatusOr<WarmJob::Progress> progress = run.Run();
   if (!progress.ok()) progress = Named(options_.name, progress.status());
+  if (last) {
+    MutexLock lock(&mutex_);
+    scheduled_ = false;
+  }
   if (options_.ended) options_.ended(progress);
   MutexLock lock(&mutex_);
   running_ = nullptr;
@@ -66,14 +76,21 @@ absl::StatusOr<WarmJob::Progress> WarmSchedule::RunOnce() {
 }
 
 void WarmSchedule::Start() {
+  if (StartRepeating() || !options_.ended) return;
+  options_.ended(Named(options_.name, absl::ResourceExhaustedError("no thread could be started")));
+}
+
+bool WarmSchedule::StartRepeating() {
   MutexLock control(&control_);
   {
     MutexLock lock(&mutex_);
-    if (scheduled_) return;
-    scheduled_ = true;
+    if (scheduled_) return true;
   }
   if (thread_.joinable()) thread_.join();  // it has made its one run
-  thread_ = std::thread([this] { Repeat(); });
+  MutexLock lock(&mutex_);                 // which the new thread takes before it looks at scheduled_
+  thread_ = start_thread_([this] { Repeat(); });
+  scheduled_ = thread_.joinable();
+  return scheduled_;
 }
 
 void WarmSchedule::Stop() {
@@ -96,8 +113,9 @@ void WarmSchedule::Repeat() {
   while (WaitUntil(start)) {
     start = clock_->NowNanos() + options_.every.count() * kNanosPerMilli;
     // `ended` has been told; a run that was refused, for another was under way, is made up for by the next.
-    RunOnce().IgnoreError();
-    if (options_.every.count() == 0) break;
+    const bool last = options_.every.count() == 0;
+    MakeRun(last).IgnoreError();
+    if (last) break;
   }
   MutexLock lock(&mutex_);
   scheduled_ = false;

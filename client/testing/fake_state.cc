@@ -40,6 +40,13 @@ void SetHitRatio(v1::CacheStats* stats) {
 
 }  // namespace
 
+FakeCache::State::State(const FakeCacheOptions& options) : limits_(options) {
+  MutexLock lock(&mutex_);
+  for (const std::string& name : options.name_spaces) spaces_[name];
+  spaces_[options.name_space];
+  spaces_["default"];
+}
+
 void FakeCache::State::Advance(milliseconds by) {
   MutexLock lock(&mutex_);
   now_ += by;
@@ -72,8 +79,14 @@ FakeCache::Calls FakeCache::State::calls() const {
 }
 
 absl::StatusOr<FakeCache::State::Space*> FakeCache::State::FindSpace(const std::string& name_space) {
-  if (absl::Status status = limits_.CheckNamespace(name_space); !status.ok()) return status;
+  if (absl::Status status = CheckSpace(name_space); !status.ok()) return status;
   return &spaces_[name_space];
+}
+
+absl::Status FakeCache::State::CheckSpace(const std::string& name_space) const {
+  if (absl::Status status = limits_.CheckNamespace(name_space); !status.ok()) return status;
+  if (spaces_.contains(name_space)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("namespace: \"", name_space, "\" is not configured"));
 }
 
 FakeCache::State::Cached* FakeCache::State::FindValid(Space* space, const std::string& key) {
@@ -268,7 +281,7 @@ absl::StatusOr<ServiceStats> FakeCache::State::Stats(const std::vector<std::stri
   MutexLock lock(&mutex_);
   std::vector<std::string> names = name_spaces;
   for (const std::string& name : names) {
-    if (absl::Status status = limits_.CheckNamespace(name); !status.ok()) return status;
+    if (absl::Status status = CheckSpace(name); !status.ok()) return status;
   }
   if (names.empty()) {
     for (const auto& [name, space] : spaces_) names.push_back(name);
@@ -281,16 +294,15 @@ absl::StatusOr<ServiceStats> FakeCache::State::Stats(const std::vector<std::stri
   for (const std::string& name : names) {
     v1::CacheStats* stats = response->add_namespaces();
     stats->set_name(name);
-    const auto found = spaces_.find(name);
-    if (found == spaces_.end()) continue;
-    const Counts& counts = found->second.counts;
+    const Space& space = spaces_.at(name);
+    const Counts& counts = space.counts;
     stats->set_store_hits(counts.hits);
     stats->set_misses(counts.misses);
     stats->set_sets(counts.sets);
     stats->set_sets_aborted(counts.sets_aborted);
     stats->set_touches(counts.touches);
     stats->set_invalidated_keys(counts.invalidated_keys);
-    stats->set_invalidated_all(found->second.epoch);
+    stats->set_invalidated_all(space.epoch);
     stats->set_refused(counts.refused);
     SetHitRatio(stats);
     Add(*stats, response->mutable_total());

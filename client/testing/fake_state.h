@@ -26,7 +26,7 @@ namespace larder::testing {
 // Thread-safe.
 class FakeCache::State {
  public:
-  explicit State(const FakeCacheOptions& options) : limits_(options) {}
+  explicit State(const FakeCacheOptions& options);
 
   void Advance(std::chrono::milliseconds by);
   void SetDown(bool down);
@@ -69,6 +69,7 @@ class FakeCache::State {
   };
 
   absl::StatusOr<Space*> FindSpace(const std::string& name_space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckSpace(const std::string& name_space) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null: no valid entry.
   Cached* FindValid(Space* space, const std::string& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MaybeHit Look(Space* space, const std::string& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -85,7 +86,8 @@ class FakeCache::State {
   int failures_left_ ABSL_GUARDED_BY(mutex_) = 0;
   Calls calls_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<std::string, Space> spaces_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Space> spaces_  // all that are configured
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace larder::testing

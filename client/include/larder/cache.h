@@ -24,18 +24,22 @@
 namespace larder {
 
 class Observer;
+class WarmJob;
 struct ReadReport;
 
 namespace internal {
 class Flight;
 class Flights;
 class WarmFeed;  // client/src/warm_feed.h
+class WarmRun;
 struct LoadCall;
 struct WriteScope;
 }  // namespace internal
 
 // Called exactly once, from any thread, or from within the call where the answer is at hand. It must not block, and so
-// must not make blocking calls of the cache; asynchronous ones it may make.
+// must not make blocking calls of the cache; asynchronous ones it may make. Nor may it throw, which would end the
+// process; the same goes for progress functions and observers. A chain of calls, each made by the callback of the one
+// before, must not rest on near hits alone: those are answered within the call, and use up the stack.
 template <typename T>
 using Callback = absl::AnyInvocable<void(T) &&>;
 
@@ -43,15 +47,17 @@ using Callback = absl::AnyInvocable<void(T) &&>;
 // of an application. Thread-safe. A miss is an empty optional, a failure is a status:
 //   INVALID_ARGUMENT    mend the call; the message names the field and the limit
 //   ABORTED             the condition of a write does not hold
+//   OUT_OF_RANGE        an answer is larger than this client or the service allows; the message names the limit
 //   UNAVAILABLE         the service cannot be reached, or its breaker is open (that takes no time); a write may
 //                       have landed
 //   DEADLINE_EXCEEDED   the time is up; a write may have landed
 //   RESOURCE_EXHAUSTED  back off
 // Where `failed_reads_are_misses` (the default), the last three are misses to a Get or a BatchGet.
 //
-// Blocking calls wait at most their deadline, and must not be made from a callback. A write (Set, BatchSet,
-// Invalidate) of a key whose loaded value GetOrLoad is sending to the cache is itself sent when that has ended, which
-// takes the other's deadline at most; its own counts from there.
+// Blocking calls must not be made from a callback. They wait at most their deadline, but for two: GetOrLoad, which says
+// how long; and a write (Set, BatchSet, Invalidate) of a key whose loaded value GetOrLoad is sending to the cache. That
+// is itself sent when the other has ended, which takes the other's deadline at most; its own counts from there.
+// A deadline out of 1 ms to 24 h is INVALID_ARGUMENT (0: the client's).
 class LARDER_EXPORT Cache {
  public:
   virtual ~Cache();
@@ -59,6 +65,8 @@ class LARDER_EXPORT Cache {
   Cache& operator=(const Cache&) = delete;
 
   // --- one key --------------------------------------------------------------------------------------------------
+
+  // What GetOrLoad has cached as known to be absent is a hit of no bytes: IsKnownAbsent(value) tells.
   absl::StatusOr<MaybeHit> Get(std::string_view key, const GetOptions& options = {});
   void GetAsync(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done);
 
@@ -86,6 +94,9 @@ class LARDER_EXPORT Cache {
   // Writes what the source gives and nobody has cached yet; ends with the totals, or with the source's failure once
   // what it gave before has been dealt with. The source runs on one thread at a time: the caller's in Warm, where it
   // may block (for longer than the deadline, if it must), the client's in WarmAsync, where it must not.
+  // Not yet closed: an entry that the source has given but that is still on its way is written also where its key was
+  // invalidated by name meanwhile, by this object or by others; an invalidation of the whole namespace does stop it. So
+  // invalidate after the warm-up what was changed during it.
   absl::StatusOr<WarmProgress> Warm(WarmSource source, WarmOptions options = {});
   void WarmAsync(WarmSource source, WarmOptions options, Callback<absl::StatusOr<WarmProgress>> done);
 
@@ -105,9 +116,12 @@ class LARDER_EXPORT Cache {
 
   // Cache-aside in one call: the cached value, or else what `loader` returns, which is then cached. `loader` is called
   // as `T()`, `absl::StatusOr<T>()`; it runs on the calling thread and may block. In this object one loader runs per
-  // key at a time; others who want the key wait for it, for `options.max_wait` at most (then DEADLINE_EXCEEDED).
+  // key at a time; others who want the key wait for it, for `options.max_wait` at most (then DEADLINE_EXCEEDED). Not
+  // those who want another type or `near` = false, which load for themselves, nor whom a write has come between. So the
+  // call takes a read's and a write's deadline, the loader's time, and `max_wait`, at most.
   //   The loader failed: its status is returned, to all who waited, and nothing is cached.
   //   The cache failed: the loader's value is returned; `options.report` and the observer tell.
+  //   The key is refused (empty, over 512 bytes), or the deadline: the same; nobody waits for another.
   //   The cached value is no T: it is loaded again and replaced; `options.report` tells.
   //   T is a std::optional<U> and the loader returns none: cached as known to be absent if `options.absent_ttl` is
   //   given.
@@ -115,7 +129,8 @@ class LARDER_EXPORT Cache {
   // An exception that leaves the loader becomes INTERNAL.
   // Not yet closed: an invalidation by *another* process while the loader runs does not stop the fill, nor does one by
   // this process stop a fill that has ended UNAVAILABLE or DEADLINE_EXCEEDED and is still on its way.
-  // A loader must not ask for its own key in the same way: it would wait for itself.
+  // A loader must not ask for its own key in the same way, nor two loaders for each other's: they would wait for
+  // themselves, for `max_wait`.
   template <typename T, typename Loader>
   absl::StatusOr<T> GetOrLoad(std::string_view key, Ttl ttl, Loader&& loader, const LoadOptions& options = {});
 
@@ -151,16 +166,33 @@ class LARDER_EXPORT Cache {
   virtual MaybeHit GetAtHand(std::string_view key, const GetOptions& options);
 
  private:
-  // GetOrLoad without its type. `use` takes a cached value and says whether it is one of the wanted type; `load` runs
-  // the loader and returns the value's bytes, or none for "absent".
-  absl::Status GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options,
-                              absl::FunctionRef<absl::Status(const Value&)> use,
-                              absl::FunctionRef<absl::StatusOr<internal::Loaded>()> load);
+  friend class WarmJob;
+  friend class internal::WarmRun;
+
+  // Takes a cached value, which lives on for so long, and says whether it is one of the wanted type.
+  using Use = absl::FunctionRef<absl::Status(const Value& value, std::chrono::milliseconds left)>;
+  // Runs the loader and returns the value's bytes, or none for "absent".
+  using Load = absl::FunctionRef<absl::StatusOr<internal::Loaded>()>;
+
+  // GetOrLoad without its type.
+  absl::Status GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options, Use use, Load load);
+
+  // GetOrLoad that leaves what is there: an entry of another type, or one that lives on for `due_under` at least.
+  // False: the loader knows that there is none.
+  template <typename T, typename Loader>
+  absl::StatusOr<bool> LoadIfDue(std::string_view key, const Ttl& ttl, std::chrono::milliseconds due_under,
+                                 Loader&& loader, const LoadOptions& options);
+
+  // BatchGet of which the observer is told nothing, and whose failures are failures.
+  absl::StatusOr<BatchGetResults> Look(std::vector<std::string> keys, const GetOptions& options);
 
   // ... by waiting for another caller's flight. None: what came of it is of another type.
   std::optional<absl::Status> Join(internal::Flight& flight, const internal::LoadCall& call);
   // ... by reading, loading and storing for all who wait for the flight.
   absl::Status Lead(internal::Flight& flight, const internal::LoadCall& call);
+  // ... past the cache, which would refuse the call.
+  absl::Status LoadAlone(const internal::LoadCall& call, absl::Status refusal);
+  absl::StatusOr<internal::Loaded> RunLoader(const internal::LoadCall& call);
   absl::StatusOr<MaybeHit> Fetch(const internal::LoadCall& call, ReadReport* found);
   void Fill(const internal::Flight& flight, const internal::LoadCall& call, internal::Loaded loaded,
             Condition condition);
@@ -192,7 +224,7 @@ template <typename T>
 absl::StatusOr<std::optional<T>> Cache::GetAs(std::string_view key, const GetOptions& options) {
   absl::StatusOr<MaybeHit> hit = Get(key, options);
   if (!hit.ok()) return hit.status();
-  if (!hit->has_value() || internal::IsAbsence((*hit)->value)) return std::optional<T>();
+  if (!hit->has_value() || IsKnownAbsent((*hit)->value)) return std::optional<T>();
   absl::StatusOr<T> value = internal::Decode<T>(key, (*hit)->value);
   if (!value.ok()) return value.status();
   return std::optional<T>(*std::move(value));
@@ -200,16 +232,18 @@ absl::StatusOr<std::optional<T>> Cache::GetAs(std::string_view key, const GetOpt
 
 template <typename T>
 absl::StatusOr<SetResult> Cache::SetAs(std::string_view key, const T& value, SetOptions options) {
-  absl::StatusOr<std::string> bytes = internal::Encode<T>(value);
-  if (!bytes.ok()) return bytes.status();
-  if (options.content_type.empty()) options.content_type = internal::ContentType<T>();
-  return Set(key, *bytes, options);
+  static_assert(!std::is_array_v<T> && !std::is_pointer_v<T> && !std::is_same_v<T, std::string_view>,
+                "a text is cached as a std::string: give SetAs one, or give Set the bytes");
+  absl::StatusOr<internal::Encoded> encoded = internal::Encode<T>(value);
+  if (!encoded.ok()) return encoded.status();
+  if (options.content_type.empty()) options.content_type = std::move(encoded->content_type);
+  return Set(key, encoded->bytes, options);
 }
 
 template <typename T, typename Loader>
 absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loader, const LoadOptions& options) {
   std::optional<T> result;
-  auto use = [&](const Value& value) -> absl::Status {
+  auto use = [&](const Value& value, std::chrono::milliseconds /*left*/) -> absl::Status {
     absl::StatusOr<T> decoded = internal::DecodeLoaded<T>(key, value);
     if (decoded.ok()) result = *std::move(decoded);
     return decoded.status();
@@ -223,6 +257,26 @@ absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loade
   absl::Status status = GetOrLoadBytes(key, ttl, options, use, load);
   if (!status.ok()) return status;
   return *std::move(result);
+}
+
+template <typename T, typename Loader>
+absl::StatusOr<bool> Cache::LoadIfDue(std::string_view key, const Ttl& ttl, std::chrono::milliseconds due_under,
+                                      Loader&& loader, const LoadOptions& options) {
+  auto use = [&](const Value& value, std::chrono::milliseconds left) -> absl::Status {
+    const bool due = left < due_under && internal::DecodeLoaded<T>(key, value).ok();
+    return due ? absl::FailedPreconditionError("it expires too soon") : absl::OkStatus();
+  };
+  bool present = true;
+  auto load = [&]() -> absl::StatusOr<internal::Loaded> {
+    absl::StatusOr<T> value = internal::RunLoader<T>(loader);
+    if (!value.ok()) return value.status();
+    absl::StatusOr<internal::Loaded> loaded = internal::EncodeLoaded<T>(*value);
+    if (loaded.ok()) present = !loaded->absent;
+    return loaded;
+  };
+  absl::Status status = GetOrLoadBytes(key, ttl, options, use, load);
+  if (!status.ok()) return status;
+  return present;
 }
 
 }  // namespace larder

@@ -2,9 +2,7 @@
 #ifndef LARDER_CACHED_H_
 #define LARDER_CACHED_H_
 
-#include <array>
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -22,17 +20,21 @@
 #include "larder/export.h"
 #include "larder/key_builder.h"
 #include "larder/load.h"
+#include "larder/ttl.h"
 
 namespace larder {
 
 struct CachedOptions {
-  // Of the keys; two functions of one namespace need two. Not looked at with KeyedBy.
+  // Of the keys. Must be given; two functions of one namespace need two. Not looked at with KeyedBy.
   std::string prefix = {};
   Ttl ttl = {};
   // For results that are a std::optional: how long "there is none" is cached. None: it is not.
   std::optional<Ttl> absent_ttl = {};
-  // Of the arguments, as they appear in the keys: one different name for each, or else they are called "0", "1", … .
+  // Of the arguments, as they appear in the keys: one different name for each. None: they are called "0", "1", … . Not
+  // looked at with KeyedBy.
   std::vector<std::string> names = {};
+  // See KeyBuilder; where the namespace's `max_key_bytes` is less, give that. Not looked at with KeyedBy.
+  size_t max_key_bytes = KeyBuilder::kMaxBytes;
   // As in LoadOptions.
   std::string name_space = {};
   std::chrono::milliseconds deadline{0};
@@ -75,15 +77,19 @@ concept HasOneType = requires(Function f) {
 template <typename Function>
 using TypeOf = typename FunctionType<decltype(std::function(std::declval<Function>()))>::Type;
 
-// `names` if they are one different name for each argument; positions otherwise, for a name that stood for two
-// arguments would make keys that do not tell these apart.
+// INVALID_ARGUMENT, naming the option, where keys made with it would not tell functions or arguments apart.
+LARDER_EXPORT absl::Status CheckKeyOptions(const CachedOptions& options, size_t arguments);
+
+// `names`, or positions if there are none.
 LARDER_EXPORT std::vector<std::string> ArgumentNames(const std::vector<std::string>& names, size_t arguments);
 
-// Key functions. Each is called with the options, the arguments' names, and the arguments.
+// Key functions. Each is called with the options, the arguments' names, and the arguments. `kUsesOptions`: the key is
+// made of the prefix and the names.
 struct KeyedByArguments {
+  static constexpr bool kUsesOptions = true;
   template <typename... Args>
   KeyBuilder Builder(const CachedOptions& options, const std::vector<std::string>& names, const Args&... args) const {
-    KeyBuilder builder(options.prefix);
+    KeyBuilder builder(options.prefix, options.max_key_bytes);
     size_t i = 0;
     (builder.With(names[i++], args), ...);
     return builder;
@@ -100,6 +106,7 @@ struct KeyedByArguments {
 
 template <typename Function>
 struct KeyedByArgumentsAndUser {
+  static constexpr bool kUsesOptions = true;
   template <typename... Args>
   std::string operator()(const CachedOptions& options, const std::vector<std::string>& names,
                          const Args&... args) const {
@@ -118,6 +125,7 @@ struct KeyedByArgumentsAndUser {
 
 template <typename Function>
 struct KeyedByFunction {
+  static constexpr bool kUsesOptions = false;
   template <typename... Args>
   std::string operator()(const CachedOptions& /*options*/, const std::vector<std::string>& /*names*/,
                          const Args&... args) const {
@@ -158,12 +166,15 @@ class CachedFunction<T, KeyFunction, Function, Result(Args...)> {
       : cache_(&cache),
         options_(std::move(options)),
         names_(internal::ArgumentNames(options_.names, sizeof...(Args))),
+        refusal_(KeyFunction::kUsesOptions ? internal::CheckKeyOptions(options_, sizeof...(Args)) : absl::OkStatus()),
         key_function_(std::move(key_function)),
         function_(std::move(function)) {}
 
-  // The cached result, or that of the function, which is then cached: all as GetOrLoad does it. INTERNAL also where the
-  // function that makes the key or the user threw; then the cached function is not called.
+  // The cached result, or that of the function, which is then cached: all as GetOrLoad does it. The cached function is
+  // not called where the options make no keys (INVALID_ARGUMENT, naming the option), or the function that makes the key
+  // or the user threw (INTERNAL).
   absl::StatusOr<T> operator()(Args... args) const {
+    if (!refusal_.ok()) return refusal_;
     const absl::StatusOr<std::string> key =
         internal::Caught<std::string>("the key function", [&] { return Key(args...); });
     if (!key.ok()) return key.status();
@@ -181,13 +192,17 @@ class CachedFunction<T, KeyFunction, Function, Result(Args...)> {
     return result;
   }
 
-  // What the result for these arguments is cached under: to be invalidated, or warmed.
-  std::string Key(const std::remove_cvref_t<Args>&... args) const { return key_function_(options_, names_, args...); }
+  // What the result for these arguments is cached under: to be invalidated, or warmed. Empty, which no cache takes,
+  // where the options make no keys.
+  std::string Key(const std::remove_cvref_t<Args>&... args) const {
+    return refusal_.ok() ? key_function_(options_, names_, args...) : std::string();
+  }
 
  private:
   Cache* cache_;
   CachedOptions options_;
   std::vector<std::string> names_;
+  absl::Status refusal_;
   KeyFunction key_function_;
   Function function_;
 };

@@ -3,13 +3,11 @@
 #define LARDER_CALLS_H_
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,8 +24,9 @@ class StatsResponse;  // larder/v1/cache.pb.h, for those who want to look into i
 
 // What every call may say; the other options repeat it.
 struct CallOptions {
-  std::string name_space = {};            // empty: the client's
-  std::chrono::milliseconds deadline{0};  // until the call ends, retries included; 0: the client's
+  std::string name_space = {};  // empty: the client's
+  // Until the call ends, retries included: 1 ms to 24 h, or else INVALID_ARGUMENT. 0: the client's.
+  std::chrono::milliseconds deadline{0};
 };
 
 struct GetOptions {
@@ -125,7 +124,8 @@ struct InvalidateResult {
 using BatchGetResults = std::vector<absl::StatusOr<MaybeHit>>;
 using BatchSetResults = std::vector<absl::StatusOr<SetResult>>;
 
-// Gives the next entry, nothing at the end, or why it cannot; then what was given before is still written.
+// Gives the next entry, nothing at the end, or why it cannot; then what was given before is still written. One that
+// throws has failed.
 using WarmSource = std::function<absl::StatusOr<std::optional<SetItem>>()>;
 
 struct WarmFailure {
@@ -146,7 +146,8 @@ struct WarmProgress {
 struct WarmOptions {
   std::string name_space = {};                                   // empty: the client's
   std::chrono::milliseconds deadline{std::chrono::minutes(10)};  // of the whole
-  std::function<void(const WarmProgress&)> progress = {};        // called from the client's threads; must not block
+  // Called from the client's threads; must not block or throw.
+  std::function<void(const WarmProgress&)> progress = {};
 };
 
 using ServiceStats = std::shared_ptr<const v1::StatsResponse>;

@@ -25,8 +25,9 @@ namespace larder {
 // Makes the calls of a cache to the replicas of a service. Thread-safe; one for a process and service is enough.
 class LARDER_EXPORT Client final : public Cache {
  public:
-  // INVALID_ARGUMENT, naming the field, if the options make no sense. It connects in the background: a service that is
-  // away is no error here, and calls made before it is there wait for it within their deadline.
+  // INVALID_ARGUMENT, naming the field, if the options make no sense. Looks the target's names up, and blocks for that;
+  // the rest happens in the background. A name that is not found, or a service that is away, is no error here: calls
+  // end UNAVAILABLE until it is there.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
 
   // Cancels the calls under way, whose callbacks run, with CANCELLED, before it returns. Blocks for as long as

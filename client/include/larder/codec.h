@@ -26,7 +26,7 @@ namespace larder {
 template <typename T>
 struct Codec;
 
-// Any bytes, whatever their content type.
+// Any bytes, whatever their content type: what was cached as another type reads as a text too.
 template <>
 struct Codec<std::string> {
   static std::string ContentType() { return "application/octet-stream"; }
@@ -67,15 +67,17 @@ namespace internal {
 LARDER_EXPORT absl::Status WrongType(std::string_view key, std::string_view found, std::string_view wanted,
                                      std::string_view why);
 
-template <typename T>
-std::string ContentType() {
-  return Codec<T>::ContentType();
-}
+struct Encoded {
+  std::string bytes;
+  std::string content_type;
+};
 
 template <typename T>
-absl::StatusOr<std::string> Encode(const T& value) {
+absl::StatusOr<Encoded> Encode(const T& value) {
   try {
-    return Codec<T>::Encode(value);
+    absl::StatusOr<std::string> bytes = Codec<T>::Encode(value);
+    if (!bytes.ok()) return bytes.status();
+    return Encoded{*std::move(bytes), Codec<T>::ContentType()};
   } catch (const std::exception& e) {
     return absl::InvalidArgumentError(std::string("the value cannot be encoded: ") + e.what());
   } catch (...) {
@@ -83,28 +85,29 @@ absl::StatusOr<std::string> Encode(const T& value) {
   }
 }
 
+// A content type is made up only where it is looked at: this is on the path of a near hit.
+template <typename T>
+bool Accepts(std::string_view content_type) {
+  if constexpr (requires { Codec<T>::Accepts(content_type); }) {
+    return Codec<T>::Accepts(content_type);
+  } else {
+    return content_type == Codec<T>::ContentType();
+  }
+}
+
 // FAILED_PRECONDITION if the value is no T: its content type is another, or its bytes cannot be decoded.
 template <typename T>
 absl::StatusOr<T> Decode(std::string_view key, const Value& value) {
-  // A content type is made up only where it is looked at: this is on the path of a near hit.
-  bool accepted;
-  if constexpr (requires { Codec<T>::Accepts(value.content_type()); }) {
-    accepted = Codec<T>::Accepts(value.content_type());
-  } else {
-    accepted = value.content_type() == Codec<T>::ContentType();
-  }
-  const auto refuse = [&](std::string_view why) {
-    return WrongType(key, value.content_type(), Codec<T>::ContentType(), why);
-  };
-  if (!accepted) return refuse({});
+  const std::string_view found = value.content_type();
   try {
+    if (!Accepts<T>(found)) return WrongType(key, found, Codec<T>::ContentType(), {});
     absl::StatusOr<T> decoded = Codec<T>::Decode(value.bytes());
-    if (!decoded.ok()) return refuse(std::string(decoded.status().message()));
-    return decoded;
+    if (decoded.ok()) return decoded;
+    return WrongType(key, found, Codec<T>::ContentType(), std::string(decoded.status().message()));
   } catch (const std::exception& e) {
-    return refuse(e.what());
+    return WrongType(key, found, found, e.what());
   } catch (...) {
-    return refuse("its codec threw what is no std::exception");
+    return WrongType(key, found, found, "its codec threw what is no std::exception");
   }
 }
 

@@ -2,8 +2,6 @@
 #ifndef LARDER_INVALIDATING_H_
 #define LARDER_INVALIDATING_H_
 
-#include <concepts>
-#include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -51,8 +49,8 @@ inline Invalidation AsInvalidation(Invalidation what) { return what; }
 inline Invalidation AsInvalidation(std::vector<std::string> keys) { return {.keys = std::move(keys)}; }
 inline Invalidation AsInvalidation(std::string key) { return {.keys = {std::move(key)}}; }
 
-// Nothing to drop is OK, and no call; more keys than a call takes are several calls, all of which are made; the first
-// failure is returned.
+// Nothing to drop is OK, and no call. More keys than a call takes are several calls, all of which are made; a key that
+// is refused, under which nothing can be cached, keeps none of the others. The first failure is returned.
 LARDER_EXPORT absl::Status InvalidateAll(Cache& cache, Invalidation what, const CallOptions& options);
 
 struct FixedStale {
@@ -87,7 +85,9 @@ class InvalidatingFunction<Stale, Function, Result(Args...)> {
   InvalidatingFunction(Cache& cache, Function write, Stale stale, CallOptions options)
       : cache_(&cache), write_(std::move(write)), stale_(std::move(stale)), options_(std::move(options)) {}
 
-  // Not OK: the write failed, this is its status (INTERNAL if it threw), and nothing was invalidated.
+  // Not OK: the write failed, this is its status (INTERNAL if it threw), and nothing was invalidated. A write that ends
+  // so may yet have happened, at a deadline or where it threw after its commit: then invalidate what it would have made
+  // stale. Takes the write's time, and the deadline of `options` for each call that invalidates.
   absl::StatusOr<Written<R>> operator()(Args... args) const {
     absl::StatusOr<Held> result = internal::Caught<Held>("the write", [&] { return Write(args...); });
     if (!result.ok()) return result.status();

@@ -11,7 +11,6 @@
 #include <ratio>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,8 +21,9 @@ namespace larder {
 
 namespace internal {
 
+// A null pointer would be a text that is not there.
 template <typename T>
-concept KeyText = std::convertible_to<const T&, std::string_view>;
+concept KeyText = std::convertible_to<const T&, std::string_view> && !std::same_as<T, std::nullptr_t>;
 
 // Characters of wide encodings are left out: whether they are numbers or text is anybody's guess.
 template <typename T>

@@ -6,6 +6,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -14,6 +15,8 @@
 #include "larder/calls.h"
 #include "larder/codec.h"
 #include "larder/export.h"
+#include "larder/ttl.h"
+#include "larder/value.h"
 
 namespace larder {
 
@@ -40,13 +43,20 @@ struct LoadOptions {
   std::chrono::milliseconds deadline{0};
   // For a T that is a std::optional: how long the loader's "there is none" is cached. None: it is not.
   std::optional<Ttl> absent_ttl = {};
-  // False: the read goes to the store itself, past all near tiers, and no load is waited for whose read did not.
+  // True: what another call of this object is reading or loading just now is waited for and taken, although another
+  // process may have written the key since that call began; and near tiers may answer.
+  // False: the read is this call's own and goes to the store itself, so that it reflects every write that was
+  // acknowledged, to anyone, before the call; where it finds nothing, this call's own loader runs.
   bool near = true;
   // How long to wait for another call's loader.
   std::chrono::milliseconds max_wait{10000};
   // Filled in before the call returns; null: nobody asks.
   LoadReport* report = nullptr;
 };
+
+// Whether a value says that there is none: what GetOrLoad caches for a loader's "there is none". To a plain Get it is a
+// hit of no bytes.
+LARDER_EXPORT bool IsKnownAbsent(const Value& value);
 
 namespace internal {
 
@@ -59,7 +69,6 @@ struct Loaded {
 
 // The cached form of "known to be absent": no bytes, and this content type.
 inline constexpr std::string_view kAbsence = "application/vnd.larder.absent";
-LARDER_EXPORT bool IsAbsence(const Value& value);
 
 template <typename T>
 struct IsOptional : std::false_type {};
@@ -84,21 +93,21 @@ absl::StatusOr<Loaded> EncodeLoaded(const T& value) {
     if (!value.has_value()) return Loaded{{}, std::string(kAbsence), true};
     return EncodeLoaded<typename T::value_type>(*value);
   } else {
-    absl::StatusOr<std::string> bytes = Encode<T>(value);
-    if (!bytes.ok()) return bytes.status();
-    return Loaded{*std::move(bytes), ContentType<T>(), false};
+    absl::StatusOr<Encoded> encoded = Encode<T>(value);
+    if (!encoded.ok()) return encoded.status();
+    return Loaded{std::move(encoded->bytes), std::move(encoded->content_type), false};
   }
 }
 
 template <typename T>
 absl::StatusOr<T> DecodeLoaded(std::string_view key, const Value& value) {
   if constexpr (IsOptional<T>::value) {
-    if (IsAbsence(value)) return T();
+    if (IsKnownAbsent(value)) return T();
     absl::StatusOr<typename T::value_type> decoded = Decode<typename T::value_type>(key, value);
     if (!decoded.ok()) return decoded.status();
     return T(*std::move(decoded));
   } else {
-    if (IsAbsence(value)) return absl::NotFoundError("known to be absent");
+    if (IsKnownAbsent(value)) return absl::NotFoundError("known to be absent");
     return Decode<T>(key, value);
   }
 }

@@ -26,7 +26,7 @@ struct TlsOptions {
 struct RetryOptions {
   int max_attempts = 3;                          // the first one included; 1: no retries
   double budget = 0.2;                           // retries for each call made, over the last while; 0 to 1
-  std::chrono::milliseconds attempt_timeout{0};  // of one attempt; 0: the whole of what is left of the deadline
+  std::chrono::milliseconds attempt_timeout{0};  // of one that another may follow; 0: all that is left of the deadline
   std::chrono::milliseconds initial_backoff{5};  // before the second attempt; doubles, with jitter
 };
 

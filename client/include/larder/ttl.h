@@ -3,6 +3,8 @@
 #define LARDER_TTL_H_
 
 #include <chrono>
+#include <cstddef>
+#include <ratio>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,27 +17,43 @@ class Ttl {
  public:
   Ttl() = default;
 
-  // Rounded up to the millisecond. 0 and less are refused by the service.
+  // Rounded up to the millisecond. 0 and less are refused by the service, as is what is too long for a millisecond
+  // count.
   template <typename Rep, typename Period>
-  Ttl(std::chrono::duration<Rep, Period> ttl)  // NOLINT(runtime/explicit): a duration is a TTL
-      : given_(true), duration_(std::chrono::ceil<std::chrono::milliseconds>(ttl)) {}
+  Ttl(std::chrono::duration<Rep, Period> ttl)  // NOLINT: a duration is a TTL
+      : kind_(Kind::kDuration), duration_(RoundedUp(ttl)) {}
 
-  Ttl(std::string ttl_class) : given_(true), ttl_class_(std::move(ttl_class)) {}  // NOLINT(runtime/explicit)
-  Ttl(std::string_view ttl_class) : Ttl(std::string(ttl_class)) {}                // NOLINT(runtime/explicit)
-  Ttl(const char* ttl_class) : Ttl(std::string(ttl_class)) {}                     // NOLINT(runtime/explicit)
+  Ttl(std::string ttl_class) : kind_(Kind::kClass), ttl_class_(std::move(ttl_class)) {}  // NOLINT: a name is one too
+  Ttl(std::string_view ttl_class) : Ttl(std::string(ttl_class)) {}                       // NOLINT
+  Ttl(const char* ttl_class) : Ttl(std::string(ttl_class)) {}                            // NOLINT
 
-  bool is_default() const { return !given_; }
-  bool is_class() const { return given_ && duration_ == kNone; }
+  // A number has no unit, and 0 would pass for a name that is null.
+  Ttl(int) = delete;             // NOLINT
+  Ttl(std::nullptr_t) = delete;  // NOLINT
+
+  bool is_default() const { return kind_ == Kind::kDefault; }
+  bool is_class() const { return kind_ == Kind::kClass; }
   // Meaningful where it is neither the default nor a class.
   std::chrono::milliseconds duration() const { return duration_; }
   // Meaningful where it is a class.
   const std::string& ttl_class() const { return ttl_class_; }
 
  private:
-  static constexpr std::chrono::milliseconds kNone = std::chrono::milliseconds::min();
+  enum class Kind { kDefault, kDuration, kClass };
 
-  bool given_ = false;
-  std::chrono::milliseconds duration_ = kNone;
+  // Far beyond what any service takes, and far from where a conversion overflows.
+  static constexpr std::chrono::milliseconds kFarthest = std::chrono::hours(24) * 366 * 1'000;
+
+  template <typename Rep, typename Period>
+  static std::chrono::milliseconds RoundedUp(std::chrono::duration<Rep, Period> ttl) {
+    const double estimate = std::chrono::duration<double, std::milli>(ttl).count();
+    if (!(estimate > -static_cast<double>(kFarthest.count()))) return -kFarthest;  // or not a number
+    if (estimate >= static_cast<double>(kFarthest.count())) return kFarthest;
+    return std::chrono::ceil<std::chrono::milliseconds>(ttl);
+  }
+
+  Kind kind_ = Kind::kDefault;
+  std::chrono::milliseconds duration_{0};
   std::string ttl_class_;
 };
 

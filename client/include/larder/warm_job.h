@@ -19,13 +19,15 @@
 #include "larder/calls.h"
 #include "larder/export.h"
 #include "larder/load.h"
+#include "larder/ttl.h"
 
 namespace larder {
 
 namespace internal {
 
-// GetOrLoad of one key, without its type. False: the loader knows the key to be absent.
-using WarmLoad = std::function<absl::StatusOr<bool>(const std::string& key, const Ttl& ttl, const LoadOptions& how)>;
+// Cache::LoadIfDue of one key, without its type.
+using WarmLoad = std::function<absl::StatusOr<bool>(const std::string& key, const Ttl& ttl,
+                                                    std::chrono::milliseconds due_under, const LoadOptions& how)>;
 
 }  // namespace internal
 
@@ -35,10 +37,17 @@ using WarmLoad = std::function<absl::StatusOr<bool>(const std::string& key, cons
 //                                            [&](const std::string& key) { return db.LoadService(key); });
 //   absl::StatusOr<larder::WarmJob::Progress> done = (*job)->RunOnce();
 //
-// A run never overwrites: a key that has an entry, of whatever type, when the run comes to it is left as it is and its
-// loader not called. What is loaded is written as GetOrLoad writes it, so that a key that this process invalidated
-// meanwhile is not filled with what it had before. A loader that fails is counted and reported, stops nothing, and
-// caches nothing. A cache that cannot be read or written for some keys in a row ends the run.
+// A key that has an entry when the run comes to it, of whatever type, is left as it is and its loader not called. One
+// exception: in a job with `every`, an entry of the loader's type that would expire before the next run is loaded anew,
+// and replaced if nobody has changed it since. So keys whose TTL is longer than `every` stay warm, but for those that
+// expire during a run, before it comes to them.
+// What is loaded is written as GetOrLoad writes it, so that a key that this process invalidated meanwhile is not filled
+// with what it had before. A loader that fails is counted and reported, stops nothing, and caches nothing. A cache that
+// cannot be read or written for some keys in a row ends the run.
+//
+// Each run takes the keys in an order of its own, so that several processes that warm the same ones do not all load the
+// same one at a time. The observer is not told of the reads by which it finds out, many keys at a time, what is there;
+// it is told of the reads and loads of the keys that are due.
 //
 // Thread-safe. The cache, and whatever the functions use, must outlive the job.
 class LARDER_EXPORT WarmJob {
@@ -51,11 +60,11 @@ class LARDER_EXPORT WarmJob {
   struct Progress {
     int64_t total = 0;
     int64_t loaded = 0;   // and written
-    int64_t skipped = 0;  // already cached, by this run's start or since, or invalidated by this process meanwhile
+    int64_t skipped = 0;  // cached and not due, by this run's start or since, or invalidated by this process meanwhile
     int64_t absent = 0;   // the loader said that there is none
     int64_t failed = 0;   // not loaded or not written
     std::chrono::milliseconds elapsed{0};
-    // The first ones, at most kMaxFailures; `index` is the key's place, each counted once.
+    // The first ones to fail, at most kMaxFailures; `index` is the key's place in what `keys` named, each counted once.
     std::vector<WarmFailure> failures = {};
   };
 
@@ -69,7 +78,7 @@ class LARDER_EXPORT WarmJob {
     std::optional<Ttl> absent_ttl = {};
     // Empty: the cache's.
     std::string name_space = {};
-    // Of each call of the cache. 0: the cache's.
+    // Of each call of the cache, up to 24 h. 0: the cache's.
     std::chrono::milliseconds deadline{0};
     // Loaders that run at a time, each on a thread of its own. 1 to kMaxConcurrency.
     int concurrency = 4;
@@ -99,10 +108,13 @@ class LARDER_EXPORT WarmJob {
   // Makes a run and blocks until it has ended.
   //   FAILED_PRECONDITION  a run of this job is under way
   //   CANCELLED            Stop was called
+  //   RESOURCE_EXHAUSTED   there is no thread to be had for a loader; where there are some, but fewer than
+  //                        `concurrency`, the run makes do with these
   //   the status of `keys` (INTERNAL if it threw), or the cache's, if the run gave up
   absl::StatusOr<Progress> RunOnce();
 
-  // Makes runs on a thread of its own, the first one now. Does nothing if they are being made.
+  // Makes runs on a thread of its own, the first one now. Does nothing if they are being made. Where there is no thread
+  // to be had, no run is made, and `ended` is told RESOURCE_EXHAUSTED, on the calling thread.
   void Start();
 
   // Ends the run under way, between keys, and the schedule; returns when both have ended, and so waits for loaders. The
@@ -124,12 +136,9 @@ absl::StatusOr<std::unique_ptr<WarmJob>> WarmJob::For(Cache& cache, Options opti
                 "the loader must be callable as const with a key and return T or absl::StatusOr<T>");
   return Create(cache, std::move(options),
                 [&cache, load = std::move(load)](const std::string& key, const Ttl& ttl,
-                                                 const LoadOptions& load_options) -> absl::StatusOr<bool> {
-                  absl::StatusOr<T> loaded = cache.GetOrLoad<T>(
-                      key, ttl, [&]() -> absl::StatusOr<T> { return load(key); }, load_options);
-                  if (!loaded.ok()) return loaded.status();
-                  if constexpr (internal::IsOptional<T>::value) return loaded->has_value();
-                  return true;
+                                                 std::chrono::milliseconds due_under, const LoadOptions& how) {
+                  return cache.LoadIfDue<T>(
+                      key, ttl, due_under, [&]() -> absl::StatusOr<T> { return load(key); }, how);
                 });
 }
 

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
+#include <cstddef>
 #include <latch>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "client/src/warm_feed.h"
@@ -52,6 +55,52 @@ TEST(Cache, FillsInNamespaceAndDeadlineWhereTheCallNamesNone) {
   EXPECT_TRUE((*cache.BatchGet({"b"}))[0]->has_value());
   EXPECT_EQ(*cache.Touch("k"), true);
   EXPECT_EQ(cache.Invalidate({.keys = {"k"}})->dropped, 1);
+}
+
+TEST(Cache, RefusesDeadlinesThatMakeNoSense) {
+  HeldCache cache;
+  const WarmSource source = [] { return std::optional<SetItem>(); };
+  for (const milliseconds deadline : {milliseconds(-1), milliseconds(86'400'001), milliseconds::max()}) {
+    const absl::Status refused =
+        absl::InvalidArgumentError("deadline: " + std::to_string(deadline.count()) + " ms, must be 1 to 86400000 ms");
+    EXPECT_EQ(cache.Get("k", {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Set("k", "v", {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Touch("k", {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.BatchGet({"k"}, {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.BatchSet({{.key = "k"}}, {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Invalidate({.all = true}, {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Warm(source, {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Stats({.deadline = deadline}).status(), refused);
+    absl::Status ended;
+    cache.GetAsync("k", {.deadline = deadline}, [&](absl::StatusOr<MaybeHit> hit) { ended = hit.status(); });
+    EXPECT_EQ(ended, refused);
+    ended = absl::OkStatus();
+    cache.WarmAsync(source, {.deadline = deadline}, [&](absl::StatusOr<WarmProgress> all) { ended = all.status(); });
+    EXPECT_EQ(ended, refused);
+  }
+  EXPECT_TRUE(cache.sent().empty());
+  EXPECT_TRUE(cache.Get("k", {.deadline = std::chrono::hours(24)}).ok());
+}
+
+static_assert(!std::is_constructible_v<Ttl, int> && !std::is_constructible_v<Ttl, std::nullptr_t>,
+              "a number has no unit, and 0 is a null pointer");
+
+TEST(Ttl, IsADurationOrAClassOrTheDefault) {
+  EXPECT_TRUE(Ttl().is_default());
+  EXPECT_FALSE(Ttl().is_class());
+  EXPECT_TRUE(Ttl("static").is_class());
+  EXPECT_EQ(Ttl(std::chrono::microseconds(1'001)).duration(), milliseconds(2));
+  // What no millisecond count holds, and what is one by chance, is refused as any duration that is too long.
+  const auto refusal = [](const Ttl& ttl) {
+    FakeCache cache;
+    EXPECT_FALSE(ttl.is_class());
+    EXPECT_FALSE(ttl.is_default());
+    return cache.Set("k", "v", {.ttl = ttl}).status().code();
+  };
+  EXPECT_EQ(refusal(std::chrono::hours::max()), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refusal(std::chrono::hours::min()), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refusal(milliseconds::min()), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refusal(std::chrono::duration<double>(NAN)), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Cache, AFailedReadIsAMissToGetAndBatchGet) {

@@ -23,7 +23,7 @@ class CachedTest : public ::testing::Test {
     return hit.ok() && hit->has_value() ? (*hit)->value.ToString() : "none";
   }
 
-  testing::FakeCache cache_;
+  testing::FakeCache cache_{{.name_spaces = {"shop"}}};
   int calls_ = 0;
 };
 
@@ -60,9 +60,51 @@ TEST_F(CachedTest, NamesTheArguments) {
     return Cached<std::string>(cache_, {.prefix = "k", .names = std::move(names)}, function).Key(1, 2);
   };
   EXPECT_EQ(key({"staff", "day"}), "k?day=2&staff=1");
-  EXPECT_EQ(key({"staff"}), "k?0=1&1=2");
+  EXPECT_EQ(key({}), "k?0=1&1=2");
+}
+
+TEST_F(CachedTest, RefusesOptionsThatMakeNoKeys) {
+  const auto function = [&](int, int) {
+    ++calls_;
+    return std::string();
+  };
+  int reports = 0;
+  const auto refusal = [&](CachedOptions options) {
+    options.report = [&](std::string_view, const LoadReport&) { ++reports; };
+    auto cached = Cached<std::string>(cache_, std::move(options), function);
+    EXPECT_EQ(cached.Key(1, 2), "");
+    return cached(1, 2).status();
+  };
+  // Two functions without a prefix would read each other's entries.
+  EXPECT_EQ(refusal({}), absl::InvalidArgumentError("prefix: is empty; each cached function needs its own"));
+  EXPECT_EQ(refusal({.prefix = "k", .names = {"staff"}}),
+            absl::InvalidArgumentError("names: 1 are given to a function of 2 arguments"));
   // One name for two arguments would make one key of (1, 2) and (2, 1).
-  EXPECT_EQ(key({"id", "id"}), "k?0=1&1=2");
+  EXPECT_EQ(refusal({.prefix = "k", .names = {"id", "id"}}),
+            absl::InvalidArgumentError("names: \"id\" is given twice"));
+  EXPECT_EQ(Cached<std::string>(cache_, {}, ScopedBy([](int, int) { return std::string("ada"); }), function)(1, 2)
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(calls_, 0);
+  EXPECT_EQ(reports, 0);
+  EXPECT_EQ(cache_.calls().gets, 0);
+}
+
+TEST_F(CachedTest, KeepsKeysWithinTheNamespacesLimit) {
+  testing::FakeCache narrow({.max_key_bytes = 128});
+  LoadReport report;
+  const auto stored = [&](size_t max_key_bytes) {
+    auto cached = Cached<std::string>(narrow,
+                                      {.prefix = "k",
+                                       .max_key_bytes = max_key_bytes,
+                                       .report = [&](std::string_view, const LoadReport& last) { report = last; }},
+                                      [](const std::string& text) { return text; });
+    EXPECT_TRUE(cached(std::string(200, 'x')).ok());
+    return report.stored;
+  };
+  EXPECT_FALSE(stored(KeyBuilder::kMaxBytes));
+  EXPECT_TRUE(stored(128));
 }
 
 TEST_F(CachedTest, GivesEntriesItsOptions) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -42,6 +43,15 @@ void from_json(const nlohmann::json& json, Foreign& foreign) { json.get_to(forei
 
 struct Fragile {};
 
+// Of a codec that does not even know its name.
+struct Nameless {};
+
+struct Ratio {
+  double value = 0;
+};
+void to_json(nlohmann::json& json, const Ratio& ratio) { json = {{"values", {1, ratio.value}}}; }
+void from_json(const nlohmann::json& json, Ratio& ratio) { json.at("values").at(1).get_to(ratio.value); }
+
 }  // namespace
 
 template <>
@@ -51,6 +61,14 @@ struct Codec<Stock> : JsonCodec<Stock> {};
 template <>
 struct Codec<Foreign> : JsonCodec<Foreign> {
   static std::string ContentType() { return "application/json; type=foreign"; }
+};
+template <>
+struct Codec<Ratio> : JsonCodec<Ratio> {};
+template <>
+struct Codec<Nameless> {
+  static std::string ContentType() { throw std::runtime_error("no name"); }
+  static absl::StatusOr<std::string> Encode(const Nameless&) { return "bytes"; }
+  static absl::StatusOr<Nameless> Decode(std::string_view) { return Nameless(); }
 };
 template <>
 struct Codec<Fragile> {
@@ -134,6 +152,25 @@ TEST_F(CodecTest, TurnsExceptionsIntoStatuses) {
                 "key \"fragile\": the cached value is not a valid \"application/x-fragile\": it broke again"));
   EXPECT_EQ(cache_.SetAs("price", Price{1, "\xFF"}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(cache_.Contains("price"));
+}
+
+TEST_F(CodecTest, AContentTypeThatThrowsIsAStatusToo) {
+  const absl::Status refused = absl::InvalidArgumentError("the value cannot be encoded: no name");
+  EXPECT_EQ(cache_.SetAs("k", Nameless()).status(), refused);
+  EXPECT_EQ(cache_.GetOrLoad<Nameless>("k", {}, [] { return Nameless(); }).status(), refused);
+  ASSERT_TRUE(cache_.Set("k", "", {.content_type = "t"}).ok());
+  EXPECT_EQ(cache_.GetAs<Nameless>("k").status(),
+            absl::FailedPreconditionError("key \"k\": the cached value is not a valid \"t\": no name"));
+}
+
+TEST_F(CodecTest, JsonRefusesNumbersThatItCannotBringBack) {
+  ASSERT_TRUE(cache_.SetAs("ratio", Ratio{0.1}).ok());
+  EXPECT_EQ((*cache_.GetAs<Ratio>("ratio"))->value, 0.1);
+  for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    EXPECT_EQ(cache_.SetAs("ratio", Ratio{value}).status(),
+              absl::InvalidArgumentError("JSON has no number that is not finite"));
+  }
+  EXPECT_EQ((*cache_.GetAs<Ratio>("ratio"))->value, 0.1);
 }
 
 }  // namespace

@@ -108,6 +108,25 @@ TEST(FakeCache, RefusesWhatTheServiceRefusesInItsWords) {
   EXPECT_EQ(cache.size(), 0u);
 }
 
+// cache_engine_test.cc holds the service to the same words.
+TEST(FakeCache, RefusesNamespacesThatAreNotConfigured) {
+  FakeCache cache({.name_space = "mine", .name_spaces = {"other"}});
+  const CallOptions call{.name_space = "shpo"};
+  const absl::Status unknown = absl::InvalidArgumentError("namespace: \"shpo\" is not configured");
+  EXPECT_EQ(cache.Get("k", {.name_space = "shpo"}).status(), unknown);
+  EXPECT_EQ(cache.Set("k", "v", {.name_space = "shpo"}).status(), unknown);
+  EXPECT_EQ(cache.Touch("k", {.name_space = "shpo"}).status(), unknown);
+  EXPECT_EQ(cache.BatchGet({"k"}, {.name_space = "shpo"}).status(), unknown);
+  EXPECT_EQ(cache.BatchSet({{.key = "k"}}, call).status(), unknown);
+  EXPECT_EQ(cache.Invalidate({.all = true}, call).status(), unknown);
+  EXPECT_EQ(cache.Stats({.name_spaces = {"mine", "shpo"}}).status(), unknown);
+  for (const char* known : {"mine", "other", "default"}) {
+    EXPECT_TRUE(cache.Set("k", "v", {.name_space = known}).ok()) << known;
+    EXPECT_TRUE(cache.Contains("k", known));
+  }
+  EXPECT_EQ((*cache.Stats())->namespaces_size(), 3);
+}
+
 TEST(FakeCache, TakesWhatIsJustWithinTheLimits) {
   FakeCache cache;
   const std::string key(512, 'k');
@@ -169,7 +188,7 @@ TEST(FakeCache, TouchGivesANewTtlWithinTheLongest) {
 }
 
 TEST(FakeCache, InvalidateCountsWhatItDropped) {
-  FakeCache cache;
+  FakeCache cache({.name_spaces = {"other"}});
   ASSERT_TRUE(cache.BatchSet({{.key = "a"}, {.key = "b"}, {.key = "c"}}).ok());
   ASSERT_TRUE(cache.Set("a", "v", {.name_space = "other"}).ok());
   EXPECT_EQ(cache.Invalidate({.keys = {"a", "a", "none"}})->dropped, 1);
@@ -234,7 +253,7 @@ TEST(FakeCache, ReportsFailuresOfAWarmUpInHundreds) {
 }
 
 TEST(FakeCache, CountsLikeTheService) {
-  FakeCache cache;
+  FakeCache cache({.name_spaces = {"other"}});
   ASSERT_TRUE(cache.Set("k", "v").ok());
   ASSERT_TRUE(cache.BatchGet({"k", "k", "none"}).ok());
   ASSERT_TRUE(cache.Touch("k").ok());

@@ -11,23 +11,21 @@
 namespace larder::internal {
 namespace {
 
-constexpr bool kNear = true;
+constexpr bool kAlone = true;
 
 std::shared_ptr<Flight> Lead(Flights& flights, const std::string& key, const std::string& name_space = "default") {
-  const Flights::Place place = flights.Board(name_space, key, kNear, nullptr);
+  const Flights::Place place = flights.Board(name_space, key, !kAlone, nullptr);
   EXPECT_TRUE(place.leads);
   return place.flight;
 }
 
 bool Joins(Flights& flights, const std::string& key, const std::shared_ptr<Flight>& flight) {
-  const Flights::Place place = flights.Board("default", key, kNear, nullptr);
+  const Flights::Place place = flights.Board("default", key, !kAlone, nullptr);
   if (place.leads) flights.End(*place.flight);
   return place.flight == flight;
 }
 
-FlightOutcome Loaded(std::string_view bytes) {
-  return {.value = Value(bytes), .read = {}, .found = {}, .loaded = true};
-}
+FlightOutcome Loaded(std::string_view bytes) { return {.value = Value(bytes), .loaded = true}; }
 
 TEST(Flights, OneLeadsAndOthersJoinUntilItEnds) {
   Flights flights;
@@ -51,25 +49,41 @@ TEST(Flights, AWaitEndsWithoutAnOutcome) {
   flights.End(*flight);
 }
 
-TEST(Flights, AReadPastNearTiersJoinsOnlyItsLike) {
+TEST(Flights, WhoeverWantsToBeAloneJoinsNobody) {
   Flights flights;
-  const std::shared_ptr<Flight> near = Lead(flights, "k");
-  const Flights::Place strict = flights.Board("default", "k", !kNear, nullptr);
-  EXPECT_TRUE(strict.leads);
-  EXPECT_FALSE(flights.BeginFill(*near)) << "it was replaced";
-  EXPECT_EQ(flights.Board("default", "k", !kNear, nullptr).flight, strict.flight);
-  EXPECT_TRUE(Joins(flights, "k", strict.flight)) << "a stronger read will do";
-  flights.End(*near);
-  EXPECT_TRUE(Joins(flights, "k", strict.flight));
-  flights.End(*strict.flight);
+  const std::shared_ptr<Flight> first = Lead(flights, "k");
+  const Flights::Place second = flights.Board("default", "k", kAlone, nullptr);
+  EXPECT_TRUE(second.leads);
+  const Flights::Place third = flights.Board("default", "k", kAlone, nullptr);
+  EXPECT_TRUE(third.leads);
+  EXPECT_NE(third.flight, second.flight);
+  EXPECT_TRUE(Joins(flights, "k", third.flight)) << "others may join it";
+  for (const Flight* flight : {first.get(), second.flight.get()}) {
+    EXPECT_TRUE(flights.BeginFill(*flight)) << "it was replaced, but nothing was written";
+    flights.End(*flight);
+    EXPECT_FALSE(flights.BeginFill(*flight)) << "it has ended";
+  }
+  EXPECT_TRUE(Joins(flights, "k", third.flight));
+  flights.End(*third.flight);
+}
+
+TEST(Flights, AWriteSealsFlightsThatWereReplacedToo) {
+  Flights flights;
+  const std::shared_ptr<Flight> first = Lead(flights, "k");
+  const Flights::Place second = flights.Board("default", "k", kAlone, nullptr);
+  flights.Seal({"default", {"k"}});
+  EXPECT_FALSE(flights.BeginFill(*first));
+  EXPECT_FALSE(flights.BeginFill(*second.flight));
+  flights.End(*second.flight);
+  flights.End(*first);
 }
 
 TEST(Flights, AnUnwantedFlightIsReplacedOnce) {
   Flights flights;
   const std::shared_ptr<Flight> unwanted = Lead(flights, "k");
-  const Flights::Place mine = flights.Board("default", "k", kNear, unwanted.get());
+  const Flights::Place mine = flights.Board("default", "k", !kAlone, unwanted.get());
   EXPECT_TRUE(mine.leads);
-  EXPECT_FALSE(flights.Board("default", "k", kNear, unwanted.get()).leads);
+  EXPECT_FALSE(flights.Board("default", "k", !kAlone, unwanted.get()).leads);
   flights.End(*unwanted);
   flights.End(*mine.flight);
 }
@@ -123,7 +137,7 @@ TEST(Flights, AFillOfAReplacedFlightIsWaitedForToo) {
   Flights flights;
   const std::shared_ptr<Flight> first = Lead(flights, "k");
   ASSERT_TRUE(flights.BeginFill(*first));
-  const Flights::Place second = flights.Board("default", "k", !kNear, nullptr);
+  const Flights::Place second = flights.Board("default", "k", kAlone, nullptr);
   ASSERT_TRUE(second.leads);
   ASSERT_TRUE(flights.BeginFill(*second.flight));
   int sent = 0;

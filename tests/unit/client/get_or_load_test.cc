@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -206,6 +207,18 @@ TEST(GetOrLoad, AnOversizedValueIsReturnedAndTheRefusalReported) {
   EXPECT_FALSE(cache.Contains("k"));
 }
 
+TEST(GetOrLoad, ADeadlineThatIsRefusedIsReportedAndTheValueReturned) {
+  FakeCache cache;
+  for (const milliseconds deadline : {milliseconds(-1), milliseconds::max()}) {
+    LoadReport report;
+    EXPECT_EQ(*cache.GetOrLoad<std::string>("k", minutes(1), [] { return std::string("v"); },
+                                            {.deadline = deadline, .report = &report}),
+              "v");
+    EXPECT_EQ(report.read.code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(cache.size(), 0u);
+}
+
 TEST(GetOrLoad, AValueOfAnotherTypeIsLoadedAgainAndReplaced) {
   FakeCache cache;
   ASSERT_TRUE(cache.Set("k", "v", {.content_type = "text/plain"}).ok());
@@ -266,6 +279,8 @@ TEST(GetOrLoad, AnAbsenceIsCachedOnPurposeOnly) {
   EXPECT_EQ(loads, 2);
   EXPECT_EQ((*cache.Get("k"))->ttl, seconds(10));
   EXPECT_EQ((*cache.Get("k"))->value.content_type(), internal::kAbsence);
+  EXPECT_TRUE(IsKnownAbsent((*cache.Get("k"))->value));
+  EXPECT_FALSE(IsKnownAbsent(Value("")));
   EXPECT_FALSE(cache.GetAs<Number>("k")->has_value());
 
   get({});
@@ -405,6 +420,58 @@ TEST(GetOrLoadTogether, AFailureReachesAllWhoWait) {
   EXPECT_EQ(cache.size(), 0u);
 }
 
+// Calls that have no key in common: none may be given another's value.
+TEST(GetOrLoadTogether, CallsOfRefusedKeysShareNothing) {
+  const std::pair<std::string, std::string> kinds[] = {{"", "key: empty, must be 1 to 512 bytes"},
+                                                       {std::string(513, 'k'), "key: 513 bytes, the limit is 512"}};
+  for (const auto& [key, message] : kinds) {
+    RecordingObserver observer;
+    FakeCache cache({.observer = &observer});
+    SlowLoad ada(cache, key, std::string("ada's"));
+    ada.AwaitLoader();
+    LoadReport report;
+    EXPECT_EQ(*cache.GetOrLoad<std::string>(key, minutes(1), [] { return std::string("bob's"); }, {.report = &report}),
+              "bob's");
+    EXPECT_EQ(*ada.Finish(), "ada's");
+    EXPECT_EQ(report.source, Source::kLoader);
+    EXPECT_EQ(report.read, absl::InvalidArgumentError(message));
+    EXPECT_EQ(ada.report().read, report.read);
+    EXPECT_FALSE(report.stored);
+    EXPECT_THAT(observer.reads(), ElementsAre(0, 0, 0, 2));
+    EXPECT_EQ(observer.loads().size(), 2u);
+  }
+}
+
+// The flight that is under way may have read, or be loading, what another process replaced before the second call.
+TEST(GetOrLoadTogether, AReadOfTheStoreItselfJoinsNobody) {
+  for (const bool first_near : {true, false}) {
+    HeldCache cache;
+    SlowLoad early(cache, "k", std::string("old"), {.near = first_near});
+    early.AwaitLoader();
+    ASSERT_TRUE(cache.elsewhere().Set("k", "theirs").ok());
+    const LoadOptions strict{.near = false, .max_wait = {}};
+    EXPECT_EQ(*cache.GetOrLoad<std::string>(
+                  "k", minutes(1), [] { return std::string("?"); }, strict),
+              "theirs");
+    EXPECT_EQ(*early.Finish(), "old");
+    EXPECT_EQ(Stored(cache, "k"), "theirs");
+  }
+}
+
+// ... or nothing would be stored while such calls overlap.
+TEST(GetOrLoadTogether, WhoLoadsAloneMayStore) {
+  FakeCache cache;
+  SlowLoad first(cache, "k", std::string("v"), {.near = false});
+  first.AwaitLoader();
+  SlowLoad second(cache, "k", std::string("w"), {.near = false});
+  second.AwaitLoader();
+  EXPECT_EQ(*first.Finish(), "v");
+  EXPECT_TRUE(first.report().stored);
+  EXPECT_EQ(*second.Finish(), "w");
+  EXPECT_FALSE(second.report().stored);
+  EXPECT_EQ(Stored(cache, "k"), "v");
+}
+
 TEST(GetOrLoadTogether, AnotherTypeIsLoadedAnewAndReplacesTheFirst) {
   HeldCache cache;
   cache.Hold("Set answer");
@@ -461,7 +528,7 @@ TEST(GetOrLoadAndWrites, WhatWasLoadingAtASetIsNotStoredEvenAfterTheEntryWentAwa
 }
 
 TEST(GetOrLoadAndWrites, WritesOfOtherKeysDisturbNothing) {
-  FakeCache cache;
+  FakeCache cache({.name_spaces = {"other"}});
   SlowLoad load(cache, "k", std::string("v"));
   load.AwaitLoader();
   ASSERT_TRUE(cache.Set("other", "v").ok());

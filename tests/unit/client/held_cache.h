@@ -34,7 +34,8 @@ class HeldCache final : public Cache {
       : Cache({.failed_reads_are_misses = options.failed_reads_are_misses,
                .observer = options.observer,
                .name_space = options.name_space,
-               .deadline = options.deadline}) {}
+               .deadline = options.deadline}),
+        elsewhere_({.failed_reads_are_misses = false, .name_spaces = {"mine", "yours"}}) {}
 
   testing::FakeCache& elsewhere() { return elsewhere_; }
 
@@ -147,7 +148,7 @@ class HeldCache final : public Cache {
     std::move(go_on)();
   }
 
-  testing::FakeCache elsewhere_{{.failed_reads_are_misses = false}};
+  testing::FakeCache elsewhere_;
   mutable Mutex mutex_;
   CondVar changed_;
   std::set<std::string> held_ ABSL_GUARDED_BY(mutex_);

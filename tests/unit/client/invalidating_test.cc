@@ -27,7 +27,7 @@ class InvalidatingTest : public ::testing::Test {
     return left;
   }
 
-  testing::FakeCache cache_;
+  testing::FakeCache cache_{{.name_spaces = {"shop"}, .max_batch_keys = 100}};
 };
 
 TEST_F(InvalidatingTest, DropsAListOfKeysAfterTheWrite) {
@@ -113,21 +113,56 @@ TEST_F(InvalidatingTest, NothingToDropIsNoCall) {
   EXPECT_EQ(cache_.calls().invalidations, 0);
 }
 
-TEST_F(InvalidatingTest, MoreKeysThanACallTakesAreSeveralCalls) {
+// A namespace may take fewer keys at a time than the service's most.
+TEST_F(InvalidatingTest, DropsAllKeysWhateverTheNamespaceTakesAtATime) {
+  Keys keys;
+  for (int i = 0; i < 150; ++i) keys.push_back("k" + std::to_string(i));
+  for (const std::string& key : keys) ASSERT_TRUE(cache_.Set(key, "old").ok());
+  auto write = Invalidating(
+      cache_, [] {}, keys);
+  EXPECT_EQ(write()->invalidation, absl::OkStatus());
+  EXPECT_EQ(cache_.size(), 3u) << "those of SetUp";
+  EXPECT_EQ(cache_.calls().invalidations, 3);
+}
+
+TEST_F(InvalidatingTest, ARefusedKeyKeepsNoOther) {
+  Keys keys(90, "x");
+  keys.front() = "a";
+  keys[7] = std::string(513, 'k');
+  keys[40] = "b";
+  keys.back() = "c";
+  auto write = Invalidating(
+      cache_, [] {}, keys);
+  const absl::StatusOr<Written<void>> written = write();
+  EXPECT_EQ(written->invalidation, absl::InvalidArgumentError("keys[0]: key: 513 bytes, the limit is 512"));
+  EXPECT_EQ(Left(), "");
+  EXPECT_LE(cache_.calls().invalidations, 16) << "it is searched for by halves";
+}
+
+TEST_F(InvalidatingTest, ARefusalThatIsNotOfTheKeysIsNotSearchedFor) {
+  auto write = Invalidating(cache_, [] {}, Invalidation{.keys = Keys(90, "x")}, {.name_space = "shpo"});
+  EXPECT_EQ(write()->invalidation, absl::InvalidArgumentError("namespace: \"shpo\" is not configured"));
+  EXPECT_EQ(cache_.calls().invalidations, 1);
+}
+
+TEST(InvalidatingBatchTest, MoreKeysThanACallTakesAreSeveralCalls) {
+  testing::FakeCache cache;
   Keys keys(2500, "x");
   keys.front() = "a";
   keys[1500] = "b";
   keys.back() = "c";
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(cache.Set(key, "old").ok());
   auto write = Invalidating(
-      cache_, [] {}, keys);
-  cache_.FailNext(absl::UnavailableError("away"));
+      cache, [] {}, keys);
+  cache.FailNext(absl::UnavailableError("away"));
   absl::StatusOr<Written<void>> written = write();
   EXPECT_EQ(written->invalidation, absl::UnavailableError("away"));
-  EXPECT_EQ(cache_.calls().invalidations, 3);
-  EXPECT_EQ(Left(), "a");
+  EXPECT_EQ(cache.calls().invalidations, 3);
+  EXPECT_TRUE(cache.Contains("a"));
+  EXPECT_EQ(cache.size(), 1u);
   written = write();
   EXPECT_EQ(written->invalidation, absl::OkStatus());
-  EXPECT_EQ(Left(), "");
+  EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST_F(InvalidatingTest, LooksAtTheArgumentsAfterTheWrite) {

@@ -85,6 +85,8 @@ TEST(KeyBuilderTest, WritesDurationsInSecondsWhateverTheirUnit) {
   EXPECT_EQ(KeyOf(std::chrono::seconds(0)), "k?v=0s");
 }
 
+static_assert(!KeyParameter<std::nullptr_t>, "a text that is not there is none");
+
 TEST(KeyBuilderTest, TellsAbsentEmptyAndListsApart) {
   EXPECT_EQ(KeyOf(std::optional<std::string>()), "k");
   EXPECT_EQ(KeyOf(std::optional<std::string>("")), "k?v=");
@@ -162,12 +164,13 @@ struct Input {
 
 class InputSource {
  public:
-  explicit InputSource(uint32_t seed) : random_(seed) {}
+  // Each text begins with `common`.
+  explicit InputSource(uint32_t seed, std::string common = {}) : random_(seed), common_(std::move(common)) {}
 
   // Short, and of the characters that the form itself is made of, so that inputs often nearly collide.
   std::string Text() {
     static constexpr std::string_view kCharacters("a?&=#@,[]!%0\0", 13);
-    std::string text;
+    std::string text = common_;
     for (uint32_t size = Below(3); size > 0; --size) text += kCharacters[Below(kCharacters.size())];
     return text;
   }
@@ -205,19 +208,29 @@ class InputSource {
   uint32_t Below(size_t bound) { return static_cast<uint32_t>(random_() % bound); }
 
   std::mt19937 random_;
+  const std::string common_;
 };
 
-TEST(KeyBuilderTest, GivesOneKeyToEqualInputsAndNeverToDifferentOnes) {
+// With short texts keys are their own form, with long ones they are hashed.
+class KeysOfInputs : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(, KeysOfInputs, ::testing::Bool(),
+                         [](const auto& made) { return made.param ? "Hashed" : "InFull"; });
+
+TEST_P(KeysOfInputs, AreOneForEqualInputsAndNeverForDifferentOnes) {
   const uint32_t seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
   RecordProperty("seed", std::to_string(seed));
-  InputSource source(seed);
+  const bool hashed = GetParam();
+  InputSource source(seed, hashed ? std::string(150, 'a') : std::string());
+  const size_t max_bytes = hashed ? KeyBuilder::kMinMaxBytes : KeyBuilder::kMaxBytes;
   std::map<std::string, Input> by_key;
   int repeated = 0;
   for (int i = 0; i < 30'000; ++i) {
     const Input input = source.Next();
-    const std::string key = source.Build(input, KeyBuilder::kMaxBytes);
-    ASSERT_EQ(source.Build(input, KeyBuilder::kMaxBytes), key);
+    const std::string key = source.Build(input, max_bytes);
+    ASSERT_EQ(source.Build(input, max_bytes), key);
+    ASSERT_LE(key.size(), max_bytes);
+    ASSERT_EQ(key.find("?!") != std::string::npos, hashed) << key;
     const auto [found, added] = by_key.emplace(key, input);
     if (added) continue;
     ++repeated;

@@ -7,6 +7,7 @@
 #include <barrier>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <future>
 #include <latch>
 #include <memory>
@@ -14,13 +15,20 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "client/src/pace.h"
+#include "client/src/start_thread.h"
 #include "client/src/warm_run.h"
+#include "client/src/warm_schedule.h"
+#include "core/clock.h"
 #include "larder/testing/fake_cache.h"
+#include "tests/support/eventually.h"
 #include "tests/support/manual_clock.h"
+#include "tests/unit/client/held_cache.h"
+#include "tests/unit/client/recording_observer.h"
 
 namespace larder {
 namespace {
@@ -123,18 +131,181 @@ TEST_F(WarmJobTest, LeavesWhatIsOfAnotherType) {
   EXPECT_EQ(ValueAt("k1"), "7");
 }
 
+// Between the look at many keys and the load of one.
+TEST_F(WarmJobTest, LeavesWhatComesToBeOfAnotherType) {
+  WarmJob::Options options = OptionsFor(Numbered(2));
+  options.concurrency = 1;
+  const auto job = WarmJob::For<Number>(cache_, std::move(options), [&](const std::string& key) {
+    if (++loads_ == 1) {
+      EXPECT_TRUE(cache_.Set(key == "k0" ? "k1" : "k0", "theirs").ok());
+    }
+    return Number{7};
+  });
+  ASSERT_TRUE(job.ok()) << job.status();
+  const absl::StatusOr<Progress> progress = (*job)->RunOnce();
+  EXPECT_EQ(progress->loaded, 1);
+  EXPECT_EQ(progress->skipped, 1);
+  EXPECT_EQ(loads_, 1);
+  EXPECT_NE(ValueAt("k0") == "theirs", ValueAt("k1") == "theirs");
+}
+
+TEST_F(WarmJobTest, LoadsAnewWhatWouldExpireBeforeTheNextRun) {
+  WarmJob::Options options = OptionsFor(Numbered(3));
+  options.ttl = std::chrono::minutes(60);
+  options.every = std::chrono::minutes(40);
+  ASSERT_TRUE(cache_.SetAs("k2", Number{9}, {.ttl = std::chrono::minutes(30)}).ok());
+  const auto job = WarmJob::For<std::optional<Number>>(
+      cache_, std::move(options), [&](const std::string&) -> std::optional<Number> { return Number{++loads_}; });
+  ASSERT_TRUE(job.ok()) << job.status();
+  ASSERT_TRUE(cache_.Set("k0", "text", {.ttl = std::chrono::minutes(20)}).ok());
+  EXPECT_EQ((*job)->RunOnce()->loaded, 2);
+  EXPECT_EQ(ValueAt("k0"), "text") << "not the loader's to replace";
+  EXPECT_NE(ValueAt("k2"), "9");
+
+  cache_.Advance(std::chrono::minutes(20));  // 40 minutes are left
+  EXPECT_EQ((*job)->RunOnce()->skipped, 2);
+  EXPECT_EQ(loads_, 3) << "k0 has expired";
+  cache_.Advance(milliseconds(1));
+  const absl::StatusOr<Progress> progress = (*job)->RunOnce();
+  EXPECT_EQ(progress->loaded, 2);
+  EXPECT_EQ(progress->skipped, 1);
+  EXPECT_EQ((*cache_.Get("k1"))->ttl, std::chrono::minutes(60));
+}
+
+TEST(WarmJobDueTest, DoesNotReplaceADueEntryThatAnotherProcessChangedMeanwhile) {
+  HeldCache cache;
+  ASSERT_TRUE(cache.elsewhere().Set("k0", "old", {.ttl = std::chrono::minutes(30)}).ok());
+  WarmJob::Options options;
+  options.keys = [] { return Numbered(1); };
+  options.every = std::chrono::minutes(40);
+  int loads = 0;
+  const auto job = WarmJob::For<std::string>(cache, std::move(options), [&](const std::string&) {
+    ++loads;
+    EXPECT_TRUE(cache.elsewhere().Set("k0", "newer").ok());
+    return std::string("older");
+  });
+  EXPECT_EQ((*job)->RunOnce()->skipped, 1);
+  EXPECT_EQ(loads, 1);
+  EXPECT_EQ((*cache.elsewhere().Get("k0"))->value.bytes(), "newer");
+}
+
+// One over-long key, or a namespace that takes fewer keys at a time, makes no run ask for each key singly.
+TEST(WarmJobLookTest, AsksForFewerKeysWhereManyAreRefused) {
+  RecordingObserver observer;
+  testing::FakeCache cache({.observer = &observer, .max_batch_keys = 30});
+  std::vector<std::string> keys = Numbered(100);
+  for (const std::string& key : keys) ASSERT_TRUE(cache.Set(key, "there").ok());
+  WarmJob::Options options;
+  options.keys = [&] { return keys; };
+  const auto job =
+      WarmJob::For<std::string>(cache, std::move(options), [](const std::string&) { return std::string("?"); });
+  EXPECT_EQ((*job)->RunOnce()->skipped, 100);
+  EXPECT_EQ(cache.calls().gets, 0);
+  EXPECT_EQ(cache.calls().batch_gets, 7);  // of 100, twice 50, four times 25
+
+  keys[50] = std::string(513, 'k');
+  const absl::StatusOr<Progress> progress = (*job)->RunOnce();
+  EXPECT_EQ(progress->skipped, 99);
+  EXPECT_EQ(progress->failed, 1);
+  EXPECT_EQ(progress->failures.at(0).index, 50);
+  EXPECT_EQ(progress->failures.at(0).status, absl::InvalidArgumentError("key: 513 bytes, the limit is 512"));
+  EXPECT_EQ(cache.calls().gets, 0);
+  EXPECT_EQ(observer.reads(), (std::vector<int>{0, 0, 0, 1})) << "the run's own looks are not told";
+}
+
+TEST_F(WarmJobTest, TakesTheKeysInAnotherOrderEachRun) {
+  std::vector<std::string> first, second;
+  for (std::vector<std::string>* order : {&first, &second}) {
+    WarmJob::Options options = OptionsFor(Numbered(90));
+    options.concurrency = 1;
+    const auto job = Job(std::move(options), [&](const std::string& key) {
+      order->push_back(key);
+      return key;
+    });
+    EXPECT_EQ(job->RunOnce()->loaded, 90);
+    ASSERT_TRUE(cache_.Invalidate({.all = true}).ok());
+  }
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  EXPECT_EQ(first, second);
+}
+
+// Starts so many threads and no more.
+internal::ThreadStarter Starter(int threads) {
+  return [left = std::make_shared<std::atomic<int>>(threads)](std::function<void()> work) {
+    return (*left)-- > 0 ? internal::StartThread(std::move(work)) : std::thread();
+  };
+}
+
+TEST_F(WarmJobTest, MakesDoWithTheThreadsThatThereAre) {
+  const SystemClock clock;
+  const WarmJob::Options options = OptionsFor(Numbered(5));
+  const internal::WarmLoad load = [](const std::string&, const Ttl&, milliseconds, const LoadOptions& how) {
+    how.report->source = LoadReport::Source::kLoader;
+    how.report->stored = true;
+    return true;
+  };
+  internal::WarmRun some(&cache_, &options, &load, &clock, Starter(2));
+  EXPECT_EQ(some.Run()->loaded, 5);
+  internal::WarmRun none(&cache_, &options, &load, &clock, Starter(0));
+  EXPECT_EQ(none.Run().status(), absl::ResourceExhaustedError("no thread could be started"));
+}
+
+TEST_F(WarmJobTest, ASchedulesThreadThatIsNotToBeHadIsToldAndMayBeTriedAgain) {
+  const SystemClock clock;
+  WarmJob::Options options = OptionsFor({});
+  std::vector<absl::Status> ended;
+  options.ended = [&](const absl::StatusOr<Progress>& progress) { ended.push_back(progress.status()); };
+  int attempts = 0;
+  internal::WarmSchedule schedule(&cache_, options, {}, &clock, [&](std::function<void()>) {
+    ++attempts;
+    return std::thread();
+  });
+  schedule.Start();
+  schedule.Start();
+  EXPECT_EQ(attempts, 2);
+  const absl::Status told = absl::ResourceExhaustedError("warm job 'catalogue': no thread could be started");
+  EXPECT_EQ(ended, std::vector<absl::Status>({told, told}));
+  schedule.Stop();
+}
+
+// A schedule of one run is over when `ended` is told.
+TEST_F(WarmJobTest, AStartAtTheEndOfTheOnlyRunIsNotLost) {
+  WarmJob::Options options = OptionsFor(Numbered(1));
+  WarmJob* self = nullptr;
+  std::future<void> again;
+  std::atomic<int> runs{0};
+  options.ended = [&](const absl::StatusOr<Progress>&) {
+    if (++runs > 1) return;
+    again = std::async(std::launch::async, [&] { self->Start(); });
+    // Returns at once if it is lost; otherwise it waits for this run's end.
+    EXPECT_EQ(again.wait_for(milliseconds(50)), std::future_status::timeout);
+  };
+  const auto job = Job(std::move(options), [](const std::string& key) { return key; });
+  self = job.get();
+  job->Start();
+  EXPECT_TRUE(Eventually([&] { return runs == 2; }));
+  again.wait();
+}
+
 TEST_F(WarmJobTest, CountsLoadersThatFailAndCachesNothingOfThem) {
-  const auto job = Job(OptionsFor(Numbered(300)), [&](const std::string& key) -> absl::StatusOr<std::string> {
+  const auto load = [](const std::string& key) -> absl::StatusOr<std::string> {
     if (key == "k7") throw std::runtime_error("it broke");
     if (key.back() == '0') return key;
     return absl::UnavailableError("the database is away");
-  });
-  const absl::StatusOr<Progress> progress = job->RunOnce();
+  };
+  absl::StatusOr<Progress> progress = Job(OptionsFor(Numbered(300)), load)->RunOnce();
   ASSERT_TRUE(progress.ok()) << progress.status();
   EXPECT_EQ(progress->loaded, 30);
   EXPECT_EQ(progress->failed, 270);
   EXPECT_EQ(cache_.size(), 30u);
-  ASSERT_EQ(progress->failures.size(), WarmJob::kMaxFailures);
+  EXPECT_EQ(progress->failures.size(), WarmJob::kMaxFailures);
+
+  // Few enough for all of them to be told.
+  progress = Job(OptionsFor(Numbered(100)), load)->RunOnce();
+  ASSERT_TRUE(progress.ok()) << progress.status();
+  EXPECT_EQ(progress->failures.size(), 90u);
   const auto thrown = std::find_if(progress->failures.begin(), progress->failures.end(),
                                    [](const WarmFailure& failure) { return failure.key == "k7"; });
   ASSERT_NE(thrown, progress->failures.end());
@@ -231,7 +402,9 @@ TEST_F(WarmJobTest, RunsAsManyLoadersAtATimeAsItIsTold) {
   std::atomic<int> running{0};
   std::atomic<int> most{0};
   const auto job = Job(std::move(options), [&](const std::string& key) {
-    most = std::max(most.load(), ++running);
+    const int now = ++running;
+    for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+    }
     together.arrive_and_wait();
     --running;
     together.arrive_and_wait();
@@ -261,7 +434,8 @@ TEST_F(WarmJobTest, RefusesOptionsThatMakeNoSense) {
   EXPECT_EQ(refusal([](Options* o) { o->give_up_after = 0; }), wrong("give_up_after: 0 is less than 1"));
   EXPECT_EQ(refusal([](Options* o) { o->every = milliseconds(-1); }),
             wrong("every: -1 ms is not from 0 to 31622400000 ms"));
-  EXPECT_EQ(refusal([](Options* o) { o->deadline = milliseconds(-1); }), wrong("deadline: -1 ms is less than 0"));
+  EXPECT_EQ(refusal([](Options* o) { o->deadline = milliseconds(-1); }),
+            wrong("deadline: -1 ms, must be 1 to 86400000 ms"));
 }
 
 TEST_F(WarmJobTest, ARunExcludesAnother) {
@@ -344,8 +518,8 @@ TEST_F(WarmJobTest, ReportsWhileItRuns) {
     reports.push_back(progress);
     if (reports.size() == 1) reported.count_down();
   };
-  const internal::WarmLoad load = [&](const std::string& key, const Ttl&, const LoadOptions& how) {
-    if (key == "k1") {
+  const internal::WarmLoad load = [&](const std::string&, const Ttl&, milliseconds, const LoadOptions& how) {
+    if (++loads_ == 2) {
       clock.Advance(150 * kNanosPerMilli);
       reported.wait();
     }

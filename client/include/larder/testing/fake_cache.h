@@ -34,6 +34,10 @@ struct FakeCacheOptions {
   bool failed_reads_are_misses = true;
   Observer* observer = nullptr;  // told of reads and loads; there are no calls, breaker or retries here
 
+  // Configured besides `default` and its own. Calls of others are refused, as by a service that has not been told of
+  // them.
+  std::vector<std::string> name_spaces = {};
+
   // The service's defaults. Every namespace has them.
   std::chrono::milliseconds default_ttl = std::chrono::minutes(5);
   std::chrono::milliseconds max_ttl = std::chrono::hours(7 * 24);
