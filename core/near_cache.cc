@@ -76,6 +76,8 @@ struct Probe {
   uint64_t hash;
 };
 
+using Visitor = absl::FunctionRef<void(std::string_view key, const EntryRef& entry)>;
+
 struct HasKey {
   bool operator()(uint32_t position) const {
     const Key& key = *(*slots)[position].key;
@@ -127,6 +129,8 @@ class NearCache::Shard {
   bool Admit(Slot fresh, absl::FunctionRef<bool()> still_valid);
   bool Erase(const Probe& probe);
   void Clear();
+  EntryRef Peek(const Probe& probe, int64_t now_nanos) const;
+  uint32_t Walk(uint32_t below, size_t max_entries, Visitor visit, size_t* visited) const;
   void AddTo(NearCacheStats* stats) const;
 
  private:
@@ -225,6 +229,25 @@ void NearCache::Shard::Clear() {
   new_bytes_ = 0;
   index_.Clear();
   slots_.swap(slots);
+}
+
+EntryRef NearCache::Shard::Peek(const Probe& probe, int64_t now_nanos) const {
+  MutexLock lock(&mutex_);
+  const std::optional<uint32_t> position = Lookup(probe);
+  if (!position || slots_[*position].entry->meta().expires_nanos <= now_nanos) return nullptr;
+  return slots_[*position].entry;
+}
+
+// Downwards, because entries move downwards only (TakeOut): what moves below `below` from above it has been visited.
+// Returns the new `below`.
+uint32_t NearCache::Shard::Walk(uint32_t below, size_t max_entries, Visitor visit, size_t* visited) const {
+  MutexLock lock(&mutex_);
+  below = static_cast<uint32_t>(std::min<size_t>(below, slots_.size()));
+  for (; below > 0 && *visited < max_entries; ++*visited) {
+    const Slot& slot = slots_[--below];
+    visit(slot.key->text(), slot.entry);
+  }
+  return below;
 }
 
 void NearCache::Shard::AddTo(NearCacheStats* stats) const {
@@ -386,6 +409,21 @@ bool NearCache::Erase(std::string_view key, uint64_t hash) { return ShardFor(has
 
 void NearCache::Clear() {
   for (const auto& shard : shards_) shard->Clear();
+}
+
+EntryRef NearCache::Peek(std::string_view key, uint64_t hash, int64_t now_nanos) const {
+  return ShardFor(hash).Peek({key, hash}, now_nanos);
+}
+
+bool NearCache::Walk(Place* place, size_t max_entries, Visitor visit) const {
+  size_t visited = 0;
+  while (place->shard < shards_.size()) {
+    place->below = shards_[place->shard]->Walk(place->below, max_entries, visit, &visited);
+    if (place->below > 0) return true;
+    *place = {place->shard + 1, UINT32_MAX};
+    if (visited >= max_entries) break;
+  }
+  return place->shard < shards_.size();
 }
 
 NearCacheStats NearCache::Stats() const {

@@ -71,6 +71,21 @@ class NearCache {
 
   void Clear();
 
+  // As Find, but not counted as a use, and an entry that has expired stays.
+  EntryRef Peek(std::string_view key, uint64_t hash, int64_t now_nanos) const;
+
+  // How far a walk over all entries has come.
+  struct Place {
+    uint32_t shard = 0;
+    uint32_t below = UINT32_MAX;  // the positions still to be visited in it
+  };
+
+  // Visits up to `max_entries` more entries, expired ones too, and moves `place` on; false once all have been visited.
+  // An entry that stays in from the beginning of a walk to its end without being replaced is visited, perhaps twice.
+  // Not counted as a use. `visit` runs under the shard's lock: it must not block or call back.
+  bool Walk(Place* place, size_t max_entries,
+            absl::FunctionRef<void(std::string_view key, const EntryRef& entry)> visit) const;
+
   NearCacheStats Stats() const;
 
  private:

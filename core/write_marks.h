@@ -23,6 +23,11 @@ class WriteMarks {
   // The value after marking.
   uint64_t Mark(uint64_t hash) { return Stripe(hash).fetch_add(1, std::memory_order_acq_rel) + 1; }
 
+  // Marks every key's.
+  void MarkAll() {
+    for (std::atomic<uint64_t>& stripe : stripes_) stripe.fetch_add(1, std::memory_order_acq_rel);
+  }
+
  private:
   static constexpr size_t kStripes = 4096;
 

@@ -5,11 +5,12 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "client/cli/duration.h"
 #include "client/cli/text.h"
+#include "core/lines/duration.h"
 
 namespace larder {
 namespace {
@@ -50,6 +51,17 @@ CLI::Option* AddVerbatim(CLI::App& app, const std::string& name, std::optional<s
   CLI::Option* option = app.add_option(name, std::move(store), help);
   option->type_name("TEXT");
   return option;
+}
+
+CLI::Option* AddTexts(CLI::App& app, const std::string& name, std::vector<std::string>& texts,
+                      const std::string& help) {
+  CLI::callback_t store = [&texts](const CLI::results_t& results) {
+    texts = results;
+    return true;
+  };
+  CLI::Option* option = app.add_option(name, std::move(store), help);
+  option->type_name("TEXT")->expected(1, CLI::detail::expected_max_vector_size);
+  return option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
 }
 
 std::string CheckUtf8(const std::string& text) { return IsUtf8(text) ? "" : Quoted(text) + " is not UTF-8"; }

@@ -24,6 +24,8 @@ void AddGet(CLI::App& app, Action& action);
 void AddSet(CLI::App& app, Action& action);
 void AddTouch(CLI::App& app, Action& action);
 void AddInvalidate(CLI::App& app, Action& action);
+void AddInspect(CLI::App& app, Action& action);
+void AddList(CLI::App& app, Action& action);
 void AddStats(CLI::App& app, Action& action);
 void AddPing(CLI::App& app, Action& action);
 void AddWarm(CLI::App& app, Action& action);
@@ -36,6 +38,9 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, std::optional<i
 // A positional that takes its argument byte for byte, `[a,b]` and `{}` included, which CLI11 would take apart.
 CLI::Option* AddVerbatim(CLI::App& app, const std::string& name, std::optional<std::string>& text,
                          const std::string& help);
+
+// An option that may be given several times, each with one argument, which is taken byte for byte likewise.
+CLI::Option* AddTexts(CLI::App& app, const std::string& name, std::vector<std::string>& texts, const std::string& help);
 
 // Refuses arguments that a proto `string` field cannot hold.
 std::string CheckUtf8(const std::string& text);

@@ -33,8 +33,8 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
 Connection::Connection(Options options)
     : options_(std::move(options)), channel_(NewChannel(options_.address)), cache_(v1::Cache::NewStub(channel_)) {}
 
-void Connection::SetDeadline(grpc::ClientContext* context) const {
-  context->set_deadline(gpr_time_from_millis(timeout_ms(), GPR_TIMESPAN));
+void Connection::SetDeadline(grpc::ClientContext* context, int64_t wait_ms) const {
+  context->set_deadline(gpr_time_from_millis(timeout_ms() + wait_ms, GPR_TIMESPAN));
 }
 
 std::vector<std::shared_ptr<grpc::Channel>> Connection::NewChannels(int count) const {

@@ -33,8 +33,8 @@ class Connection {
   int64_t timeout_ms() const { return options_.timeout_ms.value_or(1'000); }
   bool timeout_given() const { return options_.timeout_ms.has_value(); }
 
-  // Gives the call its deadline, counted from now.
-  void SetDeadline(grpc::ClientContext* context) const;
+  // Gives the call its deadline, counted from now, after what it is to wait.
+  void SetDeadline(grpc::ClientContext* context, int64_t wait_ms = 0) const;
 
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   v1::Cache::Stub& cache() const { return *cache_; }

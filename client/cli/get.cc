@@ -17,6 +17,8 @@ using nlohmann::ordered_json;
 struct GetOptions {
   std::optional<std::string> key;
   bool from_store = false;
+  bool fresh_only = false;
+  std::optional<int64_t> wait_ms;
   std::string output_path = "-";
   bool raw = false;
 };
@@ -24,16 +26,20 @@ struct GetOptions {
 const char* TierName(v1::Tier tier) {
   if (tier == v1::TIER_NEAR) return "near";
   if (tier == v1::TIER_STORE) return "store";
+  if (tier == v1::TIER_ORIGIN) return "origin";
   return "unknown";
 }
 
+bool IsFresh(const v1::GetResponse& response) { return response.freshness() == v1::FRESHNESS_FRESH; }
+
 // What the answer says about the entry, but for its value.
 ordered_json Describe(const v1::GetResponse& response) {
-  return {{"status", "hit"},
+  return {{"status", response.status() == v1::STATUS_ABSENT ? "absent" : "hit"},
           {"tier", TierName(response.tier())},
-          {"fresh", response.freshness() == v1::FRESHNESS_FRESH},
+          {"fresh", IsFresh(response)},
           {"age_ms", response.age_ms()},
           {"ttl_ms", response.ttl_ms()},
+          {"hard_ttl_ms", response.hard_ttl_ms()},
           {"version", std::to_string(response.version())},
           {"content_type", response.content_type()}};
 }
@@ -45,11 +51,25 @@ bool WriteFile(const std::string& path, const std::string& bytes) {
   return std::fclose(file) == 0 && written;
 }
 
+std::string Detail(const v1::GetResponse& response) {
+  return absl::StrCat("tier ", TierName(response.tier()), ", ", IsFresh(response) ? "fresh" : "stale", ", age ",
+                      HumanMillis(response.age_ms()), ", ttl ", HumanMillis(response.ttl_ms()), ", gone in ",
+                      HumanMillis(response.hard_ttl_ms()), ", version ", response.version(), ", ",
+                      response.value().size(), " bytes, content type ", Quoted(response.content_type()));
+}
+
+// It is known that there is no value: as good as a miss to who wants one.
+ExitCode WriteAbsence(const GetOptions& options, const v1::GetResponse& response, Output& output) {
+  output.Detail(Detail(response));
+  if (output.json()) output.Json(Describe(response));
+  if (!output.json()) output.Complain(absl::StrCat("it is known that there is nothing under ", Quoted(*options.key)));
+  return ExitCode::kMiss;
+}
+
 ExitCode WriteHit(const GetOptions& options, const v1::GetResponse& response, Output& output) {
   const std::string& value = response.value();
-  output.Detail(absl::StrCat("tier ", TierName(response.tier()), ", age ", HumanMillis(response.age_ms()), ", ttl ",
-                             HumanMillis(response.ttl_ms()), ", version ", response.version(), ", ", value.size(),
-                             " bytes, content type ", Quoted(response.content_type())));
+  output.Detail(Detail(response));
+  if (!IsFresh(response) && !output.json()) output.Complain("the value is stale");
   const bool to_file = options.output_path != "-";
   if (to_file && !WriteFile(options.output_path, value)) {
     return output.Refuse(absl::StrCat(options.output_path, ": ", std::strerror(errno)));
@@ -71,12 +91,15 @@ ExitCode RunGet(const GetOptions& options, const Connection& connection, Output&
   request.set_namespace_(connection.name_space());
   request.set_key(*options.key);
   if (options.from_store) request.set_read_from(v1::READ_FROM_STORE);
+  request.set_fresh_only(options.fresh_only);
+  request.set_wait_ms(options.wait_ms.value_or(0));
   v1::GetResponse response;
   grpc::ClientContext context;
-  connection.SetDeadline(&context);
+  connection.SetDeadline(&context, options.wait_ms.value_or(0));
   const grpc::Status status = connection.cache().Get(&context, request, &response);
   if (!status.ok()) return output.Fail(status);
   if (response.status() == v1::STATUS_HIT) return WriteHit(options, response, output);
+  if (response.status() == v1::STATUS_ABSENT) return WriteAbsence(options, response, output);
   if (output.json()) output.Json({{"status", "miss"}});
   if (!output.json()) output.Complain(absl::StrCat("no entry under ", Quoted(*options.key)));
   return ExitCode::kMiss;
@@ -89,6 +112,8 @@ void AddGet(CLI::App& app, Action& action) {
   const auto options = std::make_shared<GetOptions>();
   AddVerbatim(*command, "KEY", options->key, "The key")->required();
   command->add_flag("--from-store", options->from_store, "Read past the near tier");
+  command->add_flag("--fresh-only", options->fresh_only, "Take a stale value for none");
+  AddDuration(*command, "--wait", options->wait_ms, "Wait so long for a value that is being loaded, besides --timeout");
   command->add_option("-o,--output", options->output_path, "Write the value to this file; -: stdout")
       ->type_name("FILE")
       ->capture_default_str();

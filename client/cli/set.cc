@@ -14,6 +14,10 @@ struct SetOptions {
   std::string file;
   Expiry expiry;
   std::string content_type;
+  std::vector<std::string> tags;
+  std::optional<int64_t> stale_for_ms;
+  bool sliding = false;
+  bool absent = false;
   bool if_absent = false;
   bool if_present = false;
   std::optional<uint64_t> if_version;
@@ -28,15 +32,15 @@ std::optional<std::string> CurrentVersion(const grpc::ClientContext& context) {
 }
 
 absl::StatusOr<std::string> ReadValue(const SetOptions& options) {
+  if (options.absent) return "";
   if (!options.file.empty()) return ReadAll(options.file);
   if (*options.value == "-") return ReadAll("-");
   return *options.value;
 }
 
 ExitCode RunSet(const SetOptions& options, const Connection& connection, Output& output) {
-  if (options.value.has_value() == !options.file.empty()) {
-    return output.Refuse("set: give a value, - for stdin, or --file");
-  }
+  const int values = (options.value.has_value() ? 1 : 0) + (options.file.empty() ? 0 : 1) + (options.absent ? 1 : 0);
+  if (values != 1) return output.Refuse("set: give a value, - for stdin, --file, or --absent");
   absl::StatusOr<std::string> value = ReadValue(options);
   if (!value.ok()) return output.Refuse(std::string(value.status().message()));
 
@@ -46,6 +50,10 @@ ExitCode RunSet(const SetOptions& options, const Connection& connection, Output&
   request.set_value(*std::move(value));
   SetExpiry(options.expiry, &request);
   request.set_content_type(options.content_type);
+  for (const std::string& tag : options.tags) request.add_tags(tag);
+  if (options.stale_for_ms.has_value()) request.set_stale_for_ms(*options.stale_for_ms);
+  request.set_sliding(options.sliding);
+  request.set_absent(options.absent);
   if (options.if_absent) request.set_if_absent(true);
   if (options.if_present) request.set_if_present(true);
   if (options.if_version.has_value()) request.set_if_version(*options.if_version);
@@ -74,6 +82,10 @@ void AddSet(CLI::App& app, Action& action) {
   command->add_option("-f,--file", options->file, "Read the value from this file; -: stdin")->type_name("FILE");
   AddExpiry(*command, options->expiry);
   command->add_option("--content-type", options->content_type, "Handed back with the value")->check(CheckUtf8);
+  AddTexts(*command, "--tag", options->tags, "A group that the entry belongs to; may be given again")->check(CheckUtf8);
+  AddDuration(*command, "--stale-for", options->stale_for_ms, "Serve it as stale for so long after its time to live");
+  command->add_flag("--sliding", options->sliding, "Each get gives it its time to live anew");
+  command->add_flag("--absent", options->absent, "Write, instead of a value, that it is known that there is none");
   CLI::Option* absent = command->add_flag("--if-absent", options->if_absent, "Only if there is no entry");
   CLI::Option* present = command->add_flag("--if-present", options->if_present, "Only if there is an entry");
   CLI::Option* version = command->add_option("--if-version", options->if_version, "Only if the entry has this version");

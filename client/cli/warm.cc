@@ -12,6 +12,7 @@
 #include "client/cli/command.h"
 #include "client/cli/progress_bar.h"
 #include "client/cli/text.h"
+#include "client/cli/warm_jobs.h"
 #include "client/cli/warm_lines.h"
 #include "client/cli/warm_stream.h"
 #include "core/clock.h"
@@ -24,6 +25,8 @@ constexpr int64_t kPatienceMillis = 30'000;
 
 struct WarmOptions {
   std::string file;
+  std::string job;
+  bool list_jobs = false;
 };
 
 // Counts and shows what becomes of the lines.
@@ -126,7 +129,7 @@ std::optional<double> SizeOf(const std::string& path) {
   return static_cast<double>(info.st_size);
 }
 
-ExitCode RunWarm(const WarmOptions& options, const Connection& connection, Output& output) {
+ExitCode RunWarmFile(const WarmOptions& options, int64_t patience_ms, const Connection& connection, Output& output) {
   std::ifstream file;
   const bool from_stdin = options.file == "-";
   if (!from_stdin) {
@@ -137,7 +140,6 @@ ExitCode RunWarm(const WarmOptions& options, const Connection& connection, Outpu
   const SystemClock clock;
   ProgressBar bar(stderr, &clock, "entries");
   WarmReport report(&output, &bar);
-  const int64_t patience_ms = connection.timeout_given() ? connection.timeout_ms() : kPatienceMillis;
   WarmStream stream(connection, patience_ms, [&](const v1::WarmProgress& progress) { report.AddProgress(progress); });
   SendLines(input, from_stdin ? std::nullopt : SizeOf(options.file), connection, stream, report);
   const bool unreadable = input.bad();
@@ -148,19 +150,38 @@ ExitCode RunWarm(const WarmOptions& options, const Connection& connection, Outpu
   return report.failed() == 0 ? ExitCode::kOk : ExitCode::kService;
 }
 
+ExitCode RunWarm(const WarmOptions& options, const Connection& connection, Output& output) {
+  const int64_t patience_ms = connection.timeout_given() ? connection.timeout_ms() : kPatienceMillis;
+  if (options.list_jobs) return ListWarmJobs(connection, output);
+  if (!options.job.empty()) return RunWarmJob(options.job, patience_ms, connection, output);
+  return RunWarmFile(options, patience_ms, connection, output);
+}
+
 }  // namespace
 
 void AddWarm(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("warm", "Fill the cache from a file of JSON lines");
+  CLI::App* command = app.add_subcommand("warm", "Fill the cache from a file of JSON lines, or run a warm-up job");
   const auto options = std::make_shared<WarmOptions>();
-  command->add_option("FILE", options->file, "The file; -: stdin")->required()->type_name("FILE");
+  CLI::Option* const file = command->add_option("FILE", options->file, "The file; -: stdin")->type_name("FILE");
+  CLI::Option* const job =
+      command->add_option("--job", options->job, "Run this job of the server's configuration, or join it if it runs")
+          ->type_name("NAME")
+          ->excludes(file);
+  command->add_flag("--jobs", options->list_jobs, "List the jobs of the server's configuration and how they stand")
+      ->excludes(file)
+      ->excludes(job);
   command->footer(
       "Each line is an object: {\"key\": ..., \"value\": ...}, or key_base64 and value_base64 for bytes that are not\n"
       "text; optionally one of ttl (\"5m\"), ttl_ms and class; optionally content_type. Entries that are cached "
       "already\n"
       "are left as they are. A line that fails does not stop the others; the exit code is then 3. --timeout is the\n"
-      "longest time without any sign of progress from the server (default here: 30s).");
+      "longest time without any sign of progress from the server (default here: 30s). A job goes on though the tool "
+      "is\n"
+      "ended; the exit code is 3 if the job failed or could not load all of its keys.");
   command->callback([options, &action] {
+    if (options->file.empty() && options->job.empty() && !options->list_jobs) {
+      throw CLI::RequiredError("FILE, --job or --jobs");
+    }
     action = [options](const Connection& connection, Output& output) { return RunWarm(*options, connection, output); };
   });
 }

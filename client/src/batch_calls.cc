@@ -170,6 +170,7 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
   void Send(Part part) {
     v1::BatchGetRequest request;
     request.set_namespace_(options_.name_space);
+    request.set_fresh_only(options_.fresh_only);
     for (const size_t index : part.indices) request.add_keys(keys_[index]);
     CallSpec spec = spec_;
     spec.replica = part.replica;
@@ -217,7 +218,7 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
     if (result.status() == v1::STATUS_UNAVAILABLE) {
       return absl::UnavailableError("the service could not ask its store for this key");
     }
-    if (result.status() != v1::STATUS_HIT) return MaybeHit();
+    if (!IsHit(result)) return MaybeHit();
     EntryRef entry = ToEntry(result, end.sent_nanos);
     if (maker_->near.enabled() && IsFreshHit(result)) {
       maker_->near.Admit(identities_[index].near_key, identities_[index].hash, entry, tickets_[index]);

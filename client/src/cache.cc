@@ -1,11 +1,14 @@
 #include "larder/cache.h"
 
+#include <chrono>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/src/awaited.h"
 #include "client/src/call_deadline.h"
 #include "client/src/count_read.h"
 #include "client/src/flights.h"
+#include "client/src/names_groups.h"
 #include "client/src/warm_feed.h"
 #include "larder/observer.h"
 
@@ -20,8 +23,28 @@ bool CouldNotRead(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
 }
 
-void FailuresToMisses(absl::StatusOr<MaybeHit>* read) {
-  if (CouldNotRead(read->status())) *read = MaybeHit();
+template <typename Read>
+void FailuresToMisses(absl::StatusOr<Read>* read) {
+  if (CouldNotRead(read->status())) *read = Read();
+}
+
+// 0: not at all.
+absl::Status CheckWait(std::chrono::milliseconds wait) {
+  if (wait.count() >= 0 && wait <= internal::kMaxCallDeadline) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("wait: ", wait.count(), " ms, must be 0 to ", internal::kMaxCallDeadline.count(), " ms"));
+}
+
+absl::Status CheckGet(const GetOptions& options) {
+  absl::Status status = CheckCallDeadline(options.deadline);
+  status.Update(CheckWait(options.wait));
+  return status;
+}
+
+absl::Status CheckBatchGet(const GetOptions& options) {
+  absl::Status status = CheckCallDeadline(options.deadline);
+  if (options.wait.count() != 0) status.Update(absl::InvalidArgumentError("wait: a batch does not wait"));
+  return status;
 }
 
 }  // namespace
@@ -56,7 +79,7 @@ void Cache::Read(std::string key, GetOptions options, Callback<absl::StatusOr<Ma
 }
 
 absl::StatusOr<MaybeHit> Cache::Get(std::string_view key, const GetOptions& options) {
-  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return wrong;
+  if (absl::Status wrong = CheckGet(options); !wrong.ok()) return wrong;
   if (MaybeHit hit = AtHand(key, options); hit.has_value()) {
     Observe({.near_hits = 1});
     return hit;
@@ -67,7 +90,7 @@ absl::StatusOr<MaybeHit> Cache::Get(std::string_view key, const GetOptions& opti
 }
 
 void Cache::GetAsync(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) {
-  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
+  if (absl::Status wrong = CheckGet(options); !wrong.ok()) return std::move(done)(std::move(wrong));
   if (MaybeHit hit = AtHand(key, options); hit.has_value()) {
     Observe({.near_hits = 1});
     return std::move(done)(std::move(hit));
@@ -75,9 +98,38 @@ void Cache::GetAsync(std::string key, GetOptions options, Callback<absl::StatusO
   Read(std::move(key), std::move(options), std::move(done));
 }
 
+void Cache::GetOrLeaseAsync(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) {
+  if (absl::Status wrong = CheckGet(options); !wrong.ok()) return std::move(done)(std::move(wrong));
+  DoGetOrLease(std::move(key), Filled(std::move(options)),
+               [this, done = std::move(done)](absl::StatusOr<LeasedRead> read) mutable {
+                 ReadReport found;
+                 internal::CountRead(read, &found);
+                 Observe(found);
+                 if (settings_.failed_reads_are_misses) FailuresToMisses(&read);
+                 std::move(done)(std::move(read));
+               });
+}
+
+absl::StatusOr<LeasedRead> Cache::GetOrLease(std::string_view key, const GetOptions& options) {
+  Awaited<LeasedRead> answer;
+  GetOrLeaseAsync(std::string(key), options, answer.Setter());
+  return answer.Take();
+}
+
+void Cache::ReleaseAsync(std::string key, std::string lease, CallOptions options, Callback<absl::StatusOr<bool>> done) {
+  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
+  DoRelease(std::move(key), std::move(lease), Filled(std::move(options)), std::move(done));
+}
+
+absl::StatusOr<bool> Cache::Release(std::string_view key, std::string_view lease, const CallOptions& options) {
+  Awaited<bool> answer;
+  ReleaseAsync(std::string(key), std::string(lease), options, answer.Setter());
+  return answer.Take();
+}
+
 void Cache::BatchGetAsync(std::vector<std::string> keys, GetOptions options,
                           Callback<absl::StatusOr<BatchGetResults>> done) {
-  if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
+  if (absl::Status wrong = CheckBatchGet(options); !wrong.ok()) return std::move(done)(std::move(wrong));
   const size_t count = keys.size();
   DoBatchGet(std::move(keys), Filled(std::move(options)),
              [this, count, done = std::move(done)](absl::StatusOr<BatchGetResults> reads) mutable {
@@ -161,7 +213,7 @@ absl::StatusOr<BatchSetResults> Cache::BatchSet(std::vector<SetItem> items, cons
 void Cache::InvalidateAsync(Invalidation what, CallOptions options, Callback<absl::StatusOr<InvalidateResult>> done) {
   if (absl::Status wrong = CheckCallDeadline(options.deadline); !wrong.ok()) return std::move(done)(std::move(wrong));
   options = Filled(std::move(options));
-  internal::WriteScope scope{options.name_space, what.keys, what.all};
+  internal::WriteScope scope{options.name_space, what.keys, what.all, internal::NamesGroups(what)};
   Write<absl::StatusOr<InvalidateResult>>(
       std::move(scope), std::move(done),
       [this, what = std::move(what), options = std::move(options)](auto ended) mutable {

@@ -16,6 +16,8 @@ namespace {
 
 // No namespace takes more.
 constexpr size_t kMaxKeysOfOneCall = 1000;
+constexpr size_t kMaxGroupsOfOneCall = 100;
+constexpr size_t kMaxTags = 32;  // of one entry
 
 // Fewer keys, or others, may be taken. A namespace or a deadline that is refused is so for each of them.
 bool RefusedForKeys(const absl::Status& status) {
@@ -23,21 +25,35 @@ bool RefusedForKeys(const absl::Status& status) {
          !absl::StartsWith(status.message(), "deadline");
 }
 
-std::vector<std::string> TakeAfter(size_t count, std::vector<std::string>* keys) {
-  const auto end = keys->begin() + static_cast<std::ptrdiff_t>(count);
-  std::vector<std::string> after(std::make_move_iterator(end), std::make_move_iterator(keys->end()));
-  keys->erase(end, keys->end());
-  return after;
+template <typename T>
+std::vector<T> TakeFirst(size_t at_most, std::vector<T>* from) {
+  const auto end = from->begin() + static_cast<std::ptrdiff_t>(std::min(at_most, from->size()));
+  std::vector<T> first(std::make_move_iterator(from->begin()), std::make_move_iterator(end));
+  from->erase(from->begin(), end);
+  return first;
 }
 
 // Halves what is refused, down to the keys that are at fault.
-absl::Status Drop(Cache& cache, std::vector<std::string> keys, const CallOptions& options) {
-  absl::Status status = cache.Invalidate({.keys = keys}, options).status();
+absl::Status Drop(Cache& cache, std::vector<std::string> keys, InvalidationMode mode, const CallOptions& options) {
+  absl::Status status = cache.Invalidate({.keys = keys, .mode = mode}, options).status();
   if (keys.size() == 1 || !RefusedForKeys(status)) return status;
-  std::vector<std::string> second = TakeAfter(keys.size() / 2, &keys);
-  status = Drop(cache, std::move(keys), options);
-  status.Update(Drop(cache, std::move(second), options));
+  std::vector<std::string> first = TakeFirst(keys.size() / 2, &keys);
+  status = Drop(cache, std::move(first), mode, options);
+  status.Update(Drop(cache, std::move(keys), mode, options));
   return status;
+}
+
+// One that is refused keeps none of the other kinds: each goes in calls of its own.
+absl::Status DropGroups(Cache& cache, Invalidation what, const CallOptions& options) {
+  absl::Status first;
+  const auto drop = [&](Invalidation part) {
+    part.mode = what.mode;
+    first.Update(cache.Invalidate(std::move(part), options).status());
+  };
+  while (!what.tags.empty()) drop({.tags = TakeFirst(kMaxGroupsOfOneCall, &what.tags)});
+  while (!what.patterns.empty()) drop({.patterns = TakeFirst(kMaxGroupsOfOneCall, &what.patterns)});
+  while (!what.entities.empty()) drop({.entities = TakeFirst(kMaxGroupsOfOneCall, &what.entities)});
+  return first;
 }
 
 }  // namespace
@@ -64,14 +80,22 @@ std::vector<std::string> ArgumentNames(const std::vector<std::string>& names, si
   return positions;
 }
 
-absl::Status InvalidateAll(Cache& cache, Invalidation what, const CallOptions& options) {
-  if (what.all) return cache.Invalidate({.all = true}, options).status();  // the keys are in it
-  absl::Status first;
-  while (!what.keys.empty()) {
-    std::vector<std::string> left = TakeAfter(std::min(what.keys.size(), kMaxKeysOfOneCall), &what.keys);
-    first.Update(Drop(cache, std::move(what.keys), options));
-    what.keys = std::move(left);
+absl::Status CheckTagOptions(const CachedOptions& options, const std::vector<bool>& usable) {
+  for (const InvalidateOn& on : options.invalidate_on) {
+    if (absl::Status status = on.Check(usable); !status.ok()) return status;
   }
+  const size_t tags = options.tags.size() + 2 * options.invalidate_on.size();
+  if (tags <= kMaxTags) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("tags: ", tags, " with those of invalidate_on, the limit is ", kMaxTags));
+}
+
+absl::Status InvalidateAll(Cache& cache, Invalidation what, const CallOptions& options) {
+  if (what.all) return cache.Invalidate({.all = true, .mode = what.mode}, options).status();  // the rest is in it
+  std::vector<std::string> keys = std::move(what.keys);
+  const InvalidationMode mode = what.mode;
+  absl::Status first = DropGroups(cache, std::move(what), options);
+  while (!keys.empty()) first.Update(Drop(cache, TakeFirst(kMaxKeysOfOneCall, &keys), mode, options));
   return first;
 }
 

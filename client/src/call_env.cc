@@ -40,10 +40,12 @@ CallEnv::CallEnv(const ClientOptions& client_options, std::vector<Target> target
   for (int i = 0; i < options.threads; ++i) queues_.push_back(std::make_unique<CallQueue>());
 }
 
-absl::Status CallEnv::FillContext(grpc::ClientContext* context, int64_t deadline_nanos, bool another_may_follow) const {
-  int64_t left = deadline_nanos - clock.NowNanos();
+absl::Status CallEnv::FillContext(grpc::ClientContext* context, const CallSpec& spec, bool another_may_follow) const {
+  const int64_t now = clock.NowNanos();
+  int64_t left = spec.deadline_nanos - now;
   const int64_t attempt = Nanos(options.retry.attempt_timeout);
-  if (attempt > 0 && another_may_follow) left = std::min(left, attempt);
+  const int64_t wait = std::max<int64_t>(spec.wait_until_nanos - now, 0);
+  if (attempt > 0 && another_may_follow) left = std::min(left, attempt + wait);
   context->set_deadline(DeadlineAfter(left));
   return AddToken(context);
 }

@@ -29,6 +29,7 @@ absl::Status ClientIsClosing();
 struct CallSpec {
   bool repeatable = false;       // may be sent again after it may have arrived
   int64_t deadline_nanos = 0;    // on Clock's scale
+  int64_t wait_until_nanos = 0;  // until then the service may keep it waiting on purpose
   bool deadline_is_own = false;  // shorter than the client's: running out of it says nothing of the service
   uint64_t route = 0;            // StableHash of its key, where routing is by key
   std::shared_ptr<Replica> replica = nullptr;  // of the first attempt; null: the set's choice
@@ -57,9 +58,9 @@ class CallEnv {
 
   CallQueue* NextQueue() { return queues_[next_queue_.fetch_add(1, std::memory_order_relaxed) % queues_.size()].get(); }
 
-  // Gives an attempt its deadline, shortened to `attempt_timeout` only if another attempt may follow, and its
-  // credentials. UNAUTHENTICATED if the token cannot be sent.
-  absl::Status FillContext(grpc::ClientContext* context, int64_t deadline_nanos, bool another_may_follow) const;
+  // Gives an attempt its deadline, shortened to `attempt_timeout`, after what the service may wait, only if another
+  // attempt may follow; and its credentials. UNAUTHENTICATED if the token cannot be sent.
+  absl::Status FillContext(grpc::ClientContext* context, const CallSpec& spec, bool another_may_follow) const;
   absl::Status AddToken(grpc::ClientContext* context) const;
 
   // A call that has less than half of the client's deadline left, because it waited here, does not blame the service

@@ -13,9 +13,12 @@ bool SaysNothing(const absl::Status& status) { return status.code() == absl::Sta
 
 }  // namespace
 
-CallSpec CallMaker::Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route) const {
+CallSpec CallMaker::Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route,
+                         std::chrono::milliseconds wait) const {
+  const int64_t now = env.clock.NowNanos();
   return {.repeatable = repeatable,
-          .deadline_nanos = env.clock.NowNanos() + Nanos(deadline),
+          .deadline_nanos = now + Nanos(wait) + Nanos(deadline),
+          .wait_until_nanos = wait.count() == 0 ? 0 : now + Nanos(wait),
           .deadline_is_own = deadline < env.options.deadline,
           .route = route};
 }
@@ -34,18 +37,22 @@ void CallMaker::BeforeWrite(const std::vector<KeyIdentity>& keys) {
 }
 
 void CallMaker::AfterWrite(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica) {
+  Record(keys, status, replica);
   BeforeWrite(keys);
+}
+
+void CallMaker::AfterWriteOfAll(std::string_view name_space, const absl::Status& status, uint16_t replica) {
+  Record({Identify(name_space, {})}, status, replica);
+  near.DropAll();
+}
+
+void CallMaker::Record(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica) {
   if (SaysNothing(status)) return;
   const int64_t now = env.clock.NowNanos();
   const uint16_t acknowledged = status.ok() ? replica : WrittenKeys::kUnknownReplica;
   for (const KeyIdentity& key : keys) {
     written_.Record(key.hash, acknowledged, now, now + Nanos(env.options.read_own_writes_for));
   }
-}
-
-void CallMaker::AfterWriteOfAll(std::string_view name_space, const absl::Status& status, uint16_t replica) {
-  near.DropAll();
-  AfterWrite({Identify(name_space, {})}, status, replica);
 }
 
 void CallMaker::Report(std::string_view method, const absl::Status& status, int64_t began_nanos, int attempts,

@@ -40,7 +40,9 @@ class CallMaker {
     return KeyIdentity(name_space, key, env.replicas.by_key());
   }
 
-  CallSpec Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route) const;
+  // `wait`: for how long the service may keep the call waiting on purpose, before its deadline begins.
+  CallSpec Spec(std::chrono::milliseconds deadline, bool repeatable, uint64_t route,
+                std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const;
 
   // May the near tier of `replica` answer a Get of the key?
   bool NearMayAnswer(std::string_view name_space, const KeyIdentity& key, const Replica* replica) const;
@@ -60,6 +62,10 @@ class CallMaker {
   NearTier near;
 
  private:
+  // Always before the near cache's drop: a read that begins after the drop may be kept (COHERENCE N3), and so must know
+  // by then whose near tier may not answer it.
+  void Record(const std::vector<KeyIdentity>& keys, const absl::Status& status, uint16_t replica);
+
   WrittenKeys written_;
 };
 

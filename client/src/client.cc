@@ -12,6 +12,7 @@
 #include "client/src/batch_calls.h"
 #include "client/src/call_maker.h"
 #include "client/src/gatherer.h"
+#include "client/src/names_groups.h"
 #include "client/src/options_check.h"
 #include "client/src/unary_call.h"
 #include "client/src/warm_call.h"
@@ -30,9 +31,49 @@ class Client::Impl {
 
   int64_t Now() const { return maker.env.clock.NowNanos(); }
 
+  void Read(std::string key, GetOptions options, bool want_lease, Callback<absl::StatusOr<LeasedRead>> done);
+
   internal::CallMaker maker;
   internal::Gatherer gatherer{&maker.env};
 };
+
+void Client::Impl::Read(std::string key, GetOptions options, bool want_lease,
+                        Callback<absl::StatusOr<LeasedRead>> done) {
+  KeyIdentity identity = maker.Identify(options.name_space, key);
+  const internal::NearTier::Ticket ticket = maker.near.Begin(identity.hash);
+  std::shared_ptr<internal::Replica> replica = maker.env.replicas.Pick(identity.route, {});
+  const CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identity.route, options.wait);
+
+  PendingGet get;
+  get.key = std::move(key);
+  get.near = options.near && maker.NearMayAnswer(options.name_space, identity, replica.get());
+  get.fresh_only = options.fresh_only;
+  get.want_lease = want_lease;
+  get.wait_until_nanos = spec.wait_until_nanos;
+  get.name_space = std::move(options.name_space);
+  get.gatherable = !want_lease && options.wait.count() == 0 && options.deadline == maker.env.options.deadline;
+  get.deadline_is_own = spec.deadline_is_own;
+  get.deadline_nanos = spec.deadline_nanos;
+  get.route = spec.route;
+  get.done = [this, began = Now(), identity = std::move(identity), ticket, done = std::move(done)](
+                 absl::Status status, const v1::GetResponse& response, const CallEnd& end) mutable {
+    if (status.ok() && response.status() == v1::STATUS_UNAVAILABLE) {
+      status = absl::UnavailableError("the service could not ask its store for this key");
+    }
+    maker.Report("Get", status, began, end.attempts, 1);
+    if (!status.ok()) return std::move(done)(status);
+    LeasedRead read = internal::ToLeasedMiss(response);
+    if (internal::IsHit(response)) {
+      EntryRef entry = internal::ToEntry(response, end.sent_nanos);
+      if (maker.near.enabled() && internal::IsFreshHit(response)) {
+        maker.near.Admit(identity.near_key, identity.hash, entry, ticket);
+      }
+      read.hit = internal::ToHit(response, std::move(entry));
+    }
+    std::move(done)(std::move(read));
+  };
+  gatherer.Get(std::move(replica), std::move(get));
+}
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   if (absl::Status status = internal::CheckOptions(options); !status.ok()) return status;
@@ -99,35 +140,32 @@ MaybeHit Client::GetAtHand(std::string_view key, const GetOptions& options) {
 }
 
 void Client::DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) {
-  internal::CallMaker& maker = impl_->maker;
-  KeyIdentity identity = maker.Identify(options.name_space, key);
-  const internal::NearTier::Ticket ticket = maker.near.Begin(identity.hash);
-  std::shared_ptr<internal::Replica> replica = maker.env.replicas.Pick(identity.route, {});
-  const CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identity.route);
+  impl_->Read(std::move(key), std::move(options), /*want_lease=*/false,
+              [done = std::move(done)](absl::StatusOr<LeasedRead> read) mutable {
+                if (!read.ok()) return std::move(done)(read.status());
+                std::move(done)(std::move(read->hit));
+              });
+}
 
-  PendingGet get;
-  get.key = std::move(key);
-  get.near = options.near && maker.NearMayAnswer(options.name_space, identity, replica.get());
-  get.name_space = std::move(options.name_space);
-  get.gatherable = options.deadline == maker.env.options.deadline;
-  get.deadline_is_own = spec.deadline_is_own;
-  get.deadline_nanos = spec.deadline_nanos;
-  get.route = spec.route;
-  get.done = [&maker, began = impl_->Now(), identity = std::move(identity), ticket, done = std::move(done)](
-                 absl::Status status, const v1::GetResponse& response, const CallEnd& end) mutable {
-    if (status.ok() && response.status() == v1::STATUS_UNAVAILABLE) {
-      status = absl::UnavailableError("the service could not ask its store for this key");
-    }
-    maker.Report("Get", status, began, end.attempts, 1);
-    if (!status.ok()) return std::move(done)(status);
-    if (response.status() != v1::STATUS_HIT) return std::move(done)(MaybeHit());
-    EntryRef entry = internal::ToEntry(response, end.sent_nanos);
-    if (maker.near.enabled() && internal::IsFreshHit(response)) {
-      maker.near.Admit(identity.near_key, identity.hash, entry, ticket);
-    }
-    std::move(done)(MaybeHit(internal::ToHit(response, std::move(entry))));
-  };
-  impl_->gatherer.Get(std::move(replica), std::move(get));
+void Client::DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) {
+  impl_->Read(std::move(key), std::move(options), /*want_lease=*/true, std::move(done));
+}
+
+void Client::DoRelease(std::string key, std::string lease, CallOptions options, Callback<absl::StatusOr<bool>> done) {
+  internal::CallMaker& maker = impl_->maker;
+  const uint64_t route = maker.Identify(options.name_space, key).route;
+  v1::ReleaseRequest request;
+  request.set_namespace_(std::move(options.name_space));
+  request.set_key(std::move(key));
+  request.set_lease(std::move(lease));
+  internal::ReleaseCall::Start(
+      &maker.env, maker.Spec(options.deadline, /*repeatable=*/true, route), std::move(request), nullptr,
+      [&maker, began = impl_->Now(), done = std::move(done)](const absl::Status& status, v1::ReleaseResponse&& response,
+                                                             const CallEnd& end) mutable {
+        maker.Report("Release", status, began, end.attempts, 1);
+        if (!status.ok()) return std::move(done)(status);
+        std::move(done)(response.released());
+      });
 }
 
 void Client::DoSet(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done) {
@@ -175,27 +213,24 @@ void Client::DoBatchSet(std::vector<SetItem> items, CallOptions options,
 void Client::DoInvalidate(Invalidation what, CallOptions options, Callback<absl::StatusOr<InvalidateResult>> done) {
   internal::CallMaker& maker = impl_->maker;
   std::vector<KeyIdentity> identities;
-  v1::InvalidateRequest request;
-  request.set_namespace_(options.name_space);
-  request.set_all(what.all);
-  for (std::string& key : what.keys) {
-    identities.push_back(maker.Identify(options.name_space, key));
-    request.add_keys(std::move(key));
-  }
+  for (const std::string& key : what.keys) identities.push_back(maker.Identify(options.name_space, key));
+  // Which entries groups concern, the near cache cannot know (COHERENCE W5).
+  const bool any_key = what.all || internal::NamesGroups(what);
   maker.BeforeWrite(identities);
-  if (what.all) maker.BeforeWriteOfAll();
+  if (any_key) maker.BeforeWriteOfAll();
   const int count = std::max<int>(1, static_cast<int>(identities.size()));
   CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identities.empty() ? 0 : identities.front().route);
+  v1::InvalidateRequest request = internal::ToMessage(std::move(what), options.name_space);
   internal::InvalidateCall::Start(
       &maker.env, std::move(spec), std::move(request), nullptr,
-      [&maker, began = impl_->Now(), identities = std::move(identities), all = what.all, count,
+      [&maker, began = impl_->Now(), identities = std::move(identities), any_key, count,
        name_space = std::move(options.name_space), done = std::move(done)](
           const absl::Status& status, v1::InvalidateResponse&& response, const CallEnd& end) mutable {
         maker.AfterWrite(identities, status, end.replica);
-        if (all) maker.AfterWriteOfAll(name_space, status, end.replica);
+        if (any_key) maker.AfterWriteOfAll(name_space, status, end.replica);
         maker.Report("Invalidate", status, began, end.attempts, count);
         if (!status.ok()) return std::move(done)(status);
-        std::move(done)(InvalidateResult{response.dropped()});
+        std::move(done)(InvalidateResult{response.dropped(), response.collapsed()});
       });
 }
 

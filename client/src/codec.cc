@@ -9,7 +9,6 @@
 #include "client/src/quote.h"
 #include "client/src/version_payload.h"
 #include "larder/calls.h"
-#include "larder/load.h"
 
 namespace larder {
 
@@ -20,8 +19,6 @@ std::optional<uint64_t> CurrentVersion(const absl::Status& status) {
   if (!absl::SimpleAtoi(std::string(*payload), &version)) return std::nullopt;
   return version;
 }
-
-bool IsKnownAbsent(const Value& value) { return value.content_type() == internal::kAbsence; }
 
 namespace internal {
 

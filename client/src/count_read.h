@@ -20,6 +20,10 @@ inline void CountRead(const absl::StatusOr<MaybeHit>& read, ReadReport* found) {
   }
 }
 
+inline void CountRead(const absl::StatusOr<LeasedRead>& read, ReadReport* found) {
+  CountRead(read.ok() ? absl::StatusOr<MaybeHit>(read->hit) : absl::StatusOr<MaybeHit>(read.status()), found);
+}
+
 }  // namespace larder::internal
 
 #endif  // LARDER_CLIENT_SRC_COUNT_READ_H_

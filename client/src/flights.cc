@@ -35,7 +35,8 @@ std::optional<FlightOutcome> Flight::Wait(std::chrono::milliseconds max_wait) {
 Flights::Place Flights::Board(std::string_view name_space, std::string_view key, bool alone, const Flight* unwanted) {
   MutexLock lock(&mutex_);
   KeyState& state = spaces_[std::string(name_space)][std::string(key)];
-  if (!alone && state.open != nullptr && state.open.get() != unwanted) return {state.open, false};
+  const bool wanted = !alone && state.open != nullptr && state.open.get() != unwanted;
+  if (wanted && !state.open->IsClosed(SystemClock().NowNanos())) return {state.open, false};
   state.open = std::make_shared<Flight>(name_space, key);
   state.unsealed.push_back(state.open.get());
   return {state.open, true};
@@ -52,7 +53,8 @@ bool Flights::BeginFill(const Flight& flight) {
   MutexLock lock(&mutex_);
   KeyState* state = Find(flight);
   if (state == nullptr) return false;
-  if (std::find(state->unsealed.begin(), state->unsealed.end(), &flight) == state->unsealed.end()) return false;
+  const auto found = std::find(state->unsealed.begin(), state->unsealed.end(), &flight);
+  if (found == state->unsealed.end()) return false;
   state->fills.push_back({&flight, {}});
   return true;
 }
@@ -95,6 +97,9 @@ void Flights::SealEach(const WriteScope& scope, absl::FunctionRef<void(Filling&)
   if (scope.all) {
     for (auto at = keys.begin(); at != keys.end();) at = seal(at);
   } else {
+    if (scope.groups) {
+      for (auto& [key, state] : keys) state.open.reset();
+    }
     for (const std::string& key : scope.keys) {
       if (const auto at = keys.find(key); at != keys.end()) seal(at);
     }

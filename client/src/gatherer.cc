@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/clock.h"
 
 namespace larder::internal {
 namespace {
@@ -16,15 +17,20 @@ void ReadPast(bool near, const CallEnv& env, Request* request, int attempt) {
   request->set_read_from(past ? v1::READ_FROM_STORE : v1::READ_FROM_UNSPECIFIED);
 }
 
+// An attempt that follows a failed one waits for what is left of the time. Rounded up.
+int64_t MillisUntil(int64_t until_nanos, int64_t now_nanos) {
+  return std::max<int64_t>(until_nanos - now_nanos + kNanosPerMilli - 1, 0) / kNanosPerMilli;
+}
+
 }  // namespace
 
 void Gatherer::Append(GetLane* lane, PendingGet get) {
   const auto fits = [&](const GetLane::Group& group) {
-    return group.near == get.near && group.name_space == get.name_space;
+    return group.near == get.near && group.fresh_only == get.fresh_only && group.name_space == get.name_space;
   };
   auto group = std::find_if(lane->groups.begin(), lane->groups.end(), fits);
   if (group == lane->groups.end()) {
-    group = lane->groups.insert(group, {get.name_space, get.near, {}});
+    group = lane->groups.insert(group, {get.name_space, get.near, get.fresh_only, {}});
   }
   group->gets.push_back(std::move(get));
   ++lane->waiting;
@@ -63,6 +69,7 @@ void Gatherer::Fail(Batch batch, const absl::Status& status) {
 CallSpec Gatherer::Spec(const PendingGet& get, std::shared_ptr<Replica> replica) const {
   return {.repeatable = true,
           .deadline_nanos = get.deadline_nanos,
+          .wait_until_nanos = get.wait_until_nanos,
           .deadline_is_own = get.deadline_is_own,
           .route = get.route,
           .replica = std::move(replica)};
@@ -93,11 +100,14 @@ void Gatherer::SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get
   v1::GetRequest request;
   request.set_namespace_(std::move(get.name_space));
   request.set_key(std::move(get.key));
+  request.set_want_lease(get.want_lease);
+  request.set_fresh_only(get.fresh_only);
   CallSpec spec = Spec(get, replica);
   GetCall::Start(
       env_, std::move(spec), std::move(request),
-      [env = env_, near = get.near](v1::GetRequest& sent, const Replica&, int attempt) {
+      [env = env_, near = get.near, until = get.wait_until_nanos](v1::GetRequest& sent, const Replica&, int attempt) {
         ReadPast(near, *env, &sent, attempt);
+        if (until != 0) sent.set_wait_ms(MillisUntil(until, env->clock.NowNanos()));
       },
       [this, replica, in_lane, done = std::move(get.done)](const absl::Status& status, v1::GetResponse&& response,
                                                            const CallEnd& end) mutable {
@@ -143,6 +153,7 @@ void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, b
   request.set_namespace_(batch.front().name_space);
   for (const PendingGet& get : batch) request.add_keys(get.key);
   CallSpec spec = Spec(batch.front(), replica);
+  request.set_fresh_only(batch.front().fresh_only);
   const bool near = batch.front().near;  // before the batch is moved away, in whatever order that happens
   BatchGetCall::Start(
       env_, std::move(spec), std::move(request),

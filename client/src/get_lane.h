@@ -21,8 +21,12 @@ struct CallEnd;
 struct PendingGet {
   std::string name_space;
   std::string key;
-  bool near = true;        // the replica's near tier may answer
-  bool gatherable = true;  // has the client's own deadline, as all that it may be sent with
+  bool near = true;         // the replica's near tier may answer
+  bool fresh_only = false;  // a stale entry is a miss
+  // Goes alone, as all do that are not `gatherable`.
+  bool want_lease = false;
+  int64_t wait_until_nanos = 0;  // until then for a value that is being loaded; 0: not at all
+  bool gatherable = true;        // has the client's own deadline, as all that it may be sent with
   bool deadline_is_own = false;
   int64_t deadline_nanos = 0;
   bool sent_again = false;  // after the time of the oldest of its batch was up
@@ -32,11 +36,12 @@ struct PendingGet {
 
 // Guarded by a lock of its own, held for the moves of a few pointers.
 struct GetLane {
-  // Gets that may go in one BatchGet: of one namespace, and of one mind about the near tier. In the order of their
-  // arrival.
+  // Gets that may go in one BatchGet: of one namespace, and of one mind about near tiers and stale entries. In the
+  // order of their arrival.
   struct Group {
     std::string name_space;
     bool near = true;
+    bool fresh_only = false;
     std::deque<PendingGet> gets;
   };
 

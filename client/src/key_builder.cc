@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "client/src/sha256.h"
+
 namespace larder {
 namespace {
 
@@ -23,16 +25,6 @@ void AppendHex(unsigned char byte, const char* digits, std::string* out) {
   out->push_back(digits[byte & 15]);
 }
 
-std::string Sha256(std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  // It fails where there is no memory, and a key that is not the right one must not be used.
-  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) std::abort();
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) AppendHex(digest[i], kLowerDigits, &hex);
-  return hex;
-}
-
 // Zeros before, up to `width`; the sign comes before them.
 std::string Padded(int64_t number, size_t width) {
   std::string digits = std::to_string(number < 0 ? -number : number);
@@ -43,6 +35,16 @@ std::string Padded(int64_t number, size_t width) {
 }  // namespace
 
 namespace internal {
+
+std::string Sha256Hex(std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  // It fails where there is no memory, and a key that is not the right one must not be used.
+  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) std::abort();
+  std::string hex;
+  for (unsigned int i = 0; i < size; ++i) AppendHex(digest[i], kLowerDigits, &hex);
+  return hex;
+}
 
 std::string EscapedKeyText(std::string_view text) {
   std::string escaped;
@@ -113,7 +115,7 @@ std::string KeyBuilder::Build() const {
   const size_t room = max_bytes_ - kHashMark.size() - kHashDigits;
   const size_t prefix_size = std::min(prefix_.size(), room - std::min(user_.size(), room / 2));
   std::string hashed = prefix_.substr(0, prefix_size);
-  hashed.append(kHashMark).append(Sha256(key));
+  hashed.append(kHashMark).append(internal::Sha256Hex(key));
   return hashed.append(user_.substr(0, room - prefix_size));
 }
 

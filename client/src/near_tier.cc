@@ -20,7 +20,9 @@ NearTier::NearTier(const NearOptions& options, const Clock* clock)
 
 EntryRef NearTier::Find(std::string_view near_key, uint64_t hash, int64_t now_nanos) {
   EntryRef entry = cache_.Find(near_key, hash, now_nanos);
-  if (entry && now_nanos - entry->meta().read_nanos >= max_age_nanos_) return nullptr;
+  if (!entry || now_nanos - entry->meta().read_nanos >= max_age_nanos_) return nullptr;
+  // Who has the lease of a stale entry, and is to load it anew, is the service's to say.
+  if (now_nanos >= entry->meta().stale_nanos) return nullptr;
   return entry;
 }
 

@@ -35,7 +35,7 @@ class NearTier {
 
   bool enabled() const { return enabled_; }
 
-  // Null if there is none that may be served.
+  // Null if there is none that may be served; a stale one may not.
   EntryRef Find(std::string_view near_key, uint64_t hash, int64_t now_nanos);
 
   // Before the read is sent.

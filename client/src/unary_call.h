@@ -91,7 +91,7 @@ class UnaryCall final : private Event, private ActiveCall {
     reader_.reset();  // it lives in the memory of the context's call
     context_.emplace();
     const bool another_may_follow = spec_.repeatable && end_.attempts + 1 < env_->options.retry.max_attempts;
-    return env_->FillContext(&*context_, spec_.deadline_nanos, another_may_follow);
+    return env_->FillContext(&*context_, spec_, another_may_follow);
   }
 
   void Send() {
@@ -198,6 +198,7 @@ class UnaryCall final : private Event, private ActiveCall {
 
 using GetCall = UnaryCall<v1::GetRequest, v1::GetResponse, &v1::Cache::Stub::PrepareAsyncGet>;
 using SetCall = UnaryCall<v1::SetRequest, v1::SetResponse, &v1::Cache::Stub::PrepareAsyncSet>;
+using ReleaseCall = UnaryCall<v1::ReleaseRequest, v1::ReleaseResponse, &v1::Cache::Stub::PrepareAsyncRelease>;
 using TouchCall = UnaryCall<v1::TouchRequest, v1::TouchResponse, &v1::Cache::Stub::PrepareAsyncTouch>;
 using BatchGetCall = UnaryCall<v1::BatchGetRequest, v1::BatchGetResponse, &v1::Cache::Stub::PrepareAsyncBatchGet>;
 using BatchSetCall = UnaryCall<v1::BatchSetRequest, v1::BatchSetResponse, &v1::Cache::Stub::PrepareAsyncBatchSet>;

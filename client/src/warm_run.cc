@@ -135,7 +135,8 @@ void WarmRun::Sort(size_t begin, size_t end, const absl::StatusOr<BatchGetResult
     // What could not be asked for here is asked for again before it is loaded, as is what is due, in case it is not the
     // loader's.
     const absl::StatusOr<MaybeHit>* one = found.ok() ? &(*found)[i - begin] : nullptr;
-    const bool lasts = one != nullptr && one->ok() && one->value().has_value() && (**one)->ttl >= options_->every;
+    const bool lasts = one != nullptr && one->ok() && one->value().has_value() &&
+                       (**one)->freshness == Freshness::kFresh && (**one)->ttl >= options_->every;
     if (lasts) {
       ++progress_.skipped;
     } else {
@@ -170,9 +171,24 @@ void WarmRun::LoadOne(size_t index) {
   options.name_space = options_->name_space;
   options.deadline = options_->deadline;
   options.absent_ttl = options_->absent_ttl;
+  options.stale_for = options_->stale_for;
   options.report = &report;
+  absl::StatusOr<std::vector<std::string>> tags = TagsOf(keys_[index]);
+  if (!tags.ok()) return Count(index, tags.status(), report);
+  options.tags = *std::move(tags);
   const absl::StatusOr<bool> loaded = (*load_)(keys_[index], options_->ttl, options_->every, options);
   Count(index, loaded, report);
+}
+
+absl::StatusOr<std::vector<std::string>> WarmRun::TagsOf(const std::string& key) const {
+  if (!options_->tags) return std::vector<std::string>();
+  try {
+    return options_->tags(key);
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("what names the tags threw: ", e.what()));
+  } catch (...) {
+    return absl::InternalError("what names the tags threw what is no std::exception");
+  }
 }
 
 void WarmRun::Count(size_t index, const absl::StatusOr<bool>& loaded, const LoadReport& report) {

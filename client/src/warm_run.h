@@ -51,6 +51,7 @@ class WarmRun {
   void Work();
   bool WaitForTurn(size_t* index);
   void LoadOne(size_t index);
+  absl::StatusOr<std::vector<std::string>> TagsOf(const std::string& key) const;
   void Count(size_t index, const absl::StatusOr<bool>& loaded, const LoadReport& report);
   void CountFailure(size_t index, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(const absl::Status& status);

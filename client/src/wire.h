@@ -17,9 +17,16 @@ v1::SetRequest ToMessage(std::string key, std::string value, const SetOptions& o
 v1::SetRequest ToMessage(SetItem item);  // without its namespace
 v1::WarmRequest ToWarmMessage(SetItem item, const std::string& name_space);
 v1::TouchRequest ToMessage(std::string key, const TouchOptions& options);
+v1::InvalidateRequest ToMessage(Invalidation what, const std::string& name_space);
 
-// What a hit brought, as an entry that may be kept: created, read and expiring at times on Clock's scale, counted from
-// `sent_nanos`, when the call was sent, so that it is never taken for younger than it is.
+// Does the answer bring an entry? A known absence is one.
+bool IsHit(const v1::GetResponse& response);
+
+// What the answer says besides its entry.
+LeasedRead ToLeasedMiss(const v1::GetResponse& response);
+
+// What a hit brought, as an entry that may be kept: created, read, stale and gone at times on Clock's scale, counted
+// from `sent_nanos`, when the call was sent, so that it is never taken for younger than it is.
 EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos);
 
 // The same hit for the application.
@@ -27,7 +34,7 @@ Hit ToHit(const v1::GetResponse& response, EntryRef entry);
 // A hit of the client's near cache.
 Hit ToNearHit(EntryRef entry, int64_t now_nanos);
 
-// May it be kept by the client at all? Never what is stale, nor what a later release calls otherwise.
+// May it be kept by the client at all? Never what is stale, nor what a later release calls otherwise (COHERENCE P1).
 bool IsFreshHit(const v1::GetResponse& response);
 
 absl::StatusOr<SetResult> FromMessage(const v1::BatchSetResult& result);

@@ -32,7 +32,20 @@ FakeCache::Calls FakeCache::calls() const { return state_->calls(); }
 
 void FakeCache::DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) {
   if (absl::Status status = state_->Begin(&Calls::gets); !status.ok()) return std::move(done)(std::move(status));
-  std::move(done)(state_->Get(options.name_space, key));
+  absl::StatusOr<LeasedRead> read = state_->Get(options.name_space, key, options.fresh_only, /*want_lease=*/false);
+  if (!read.ok()) return std::move(done)(read.status());
+  std::move(done)(std::move(read->hit));
+}
+
+void FakeCache::DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) {
+  if (absl::Status status = state_->Begin(&Calls::gets); !status.ok()) return std::move(done)(std::move(status));
+  std::move(done)(state_->Get(options.name_space, key, options.fresh_only, /*want_lease=*/true));
+}
+
+void FakeCache::DoRelease(std::string key, std::string lease, CallOptions options,
+                          Callback<absl::StatusOr<bool>> done) {
+  if (absl::Status status = state_->Begin(&Calls::releases); !status.ok()) return std::move(done)(std::move(status));
+  std::move(done)(state_->Release(options.name_space, key, lease));
 }
 
 void FakeCache::DoSet(std::string key, std::string value, SetOptions options,
@@ -41,8 +54,12 @@ void FakeCache::DoSet(std::string key, std::string value, SetOptions options,
   std::move(done)(state_->Set(options.name_space, {.key = std::move(key),
                                                    .value = std::move(value),
                                                    .ttl = std::move(options.ttl),
-                                                   .condition = options.condition,
-                                                   .content_type = std::move(options.content_type)}));
+                                                   .condition = std::move(options.condition),
+                                                   .content_type = std::move(options.content_type),
+                                                   .tags = std::move(options.tags),
+                                                   .stale_for = options.stale_for,
+                                                   .sliding = options.sliding,
+                                                   .absent = options.absent}));
 }
 
 void FakeCache::DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) {
@@ -53,7 +70,7 @@ void FakeCache::DoTouch(std::string key, TouchOptions options, Callback<absl::St
 void FakeCache::DoBatchGet(std::vector<std::string> keys, GetOptions options,
                            Callback<absl::StatusOr<BatchGetResults>> done) {
   if (absl::Status status = state_->Begin(&Calls::batch_gets); !status.ok()) return std::move(done)(std::move(status));
-  std::move(done)(state_->BatchGet(options.name_space, keys));
+  std::move(done)(state_->BatchGet(options.name_space, keys, options.fresh_only));
 }
 
 void FakeCache::DoBatchSet(std::vector<SetItem> items, CallOptions options,
@@ -72,8 +89,9 @@ void FakeCache::DoInvalidate(Invalidation what, CallOptions options, Callback<ab
 void FakeCache::DoWarm(std::shared_ptr<internal::WarmFeed> feed, WarmOptions options,
                        Callback<absl::StatusOr<WarmProgress>> done) {
   if (absl::Status status = state_->Begin(&Calls::warms); !status.ok()) return std::move(done)(std::move(status));
-  const auto write = [state = state_, name_space = options.name_space, epoch = state_->Epoch(options.name_space)](
-                         const SetItem& item) { return state->Warm(name_space, item, epoch); };
+  const auto write = [state = state_, name_space = options.name_space, as_of = state_->changes()](const SetItem& item) {
+    return state->Warm(name_space, item, as_of);
+  };
   const auto elapsed = [state = state_, began = state_->now()] { return state->now() - began; };
   std::make_shared<FakeWarm>(std::move(feed), write, elapsed, std::move(options.progress), std::move(done))->Advance();
 }

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/src/version_payload.h"
+#include "client/testing/fake_entities.h"
 #include "larder/v1/cache.pb.h"
 
 namespace larder::testing {
@@ -31,6 +33,29 @@ void Add(const v1::CacheStats& from, v1::CacheStats* to) {
   to->set_invalidated_keys(to->invalidated_keys() + from.invalidated_keys());
   to->set_invalidated_all(to->invalidated_all() + from.invalidated_all());
   to->set_refused(to->refused() + from.refused());
+  to->set_stale_hits(to->stale_hits() + from.stale_hits());
+  to->set_absent_hits(to->absent_hits() + from.absent_hits());
+  to->set_leases(to->leases() + from.leases());
+  to->set_fills(to->fills() + from.fills());
+  to->set_fills_aborted(to->fills_aborted() + from.fills_aborted());
+  to->set_invalidated_groups(to->invalidated_groups() + from.invalidated_groups());
+}
+
+void SetCounts(const FakeSpace::Counts& counts, v1::CacheStats* stats) {
+  stats->set_store_hits(counts.hits);
+  stats->set_misses(counts.misses);
+  stats->set_sets(counts.sets);
+  stats->set_sets_aborted(counts.sets_aborted);
+  stats->set_touches(counts.touches);
+  stats->set_invalidated_keys(counts.invalidated_keys);
+  stats->set_invalidated_all(counts.invalidated_all);
+  stats->set_refused(counts.refused);
+  stats->set_stale_hits(counts.stale_hits);
+  stats->set_absent_hits(counts.absent_hits);
+  stats->set_leases(counts.leases);
+  stats->set_fills(counts.fills);
+  stats->set_fills_aborted(counts.fills_aborted);
+  stats->set_invalidated_groups(counts.invalidated_groups);
 }
 
 void SetHitRatio(v1::CacheStats* stats) {
@@ -40,16 +65,18 @@ void SetHitRatio(v1::CacheStats* stats) {
 
 }  // namespace
 
-FakeCache::State::State(const FakeCacheOptions& options) : limits_(options) {
+FakeCache::State::State(const FakeCacheOptions& options) : limits_(options), entities_(options.entities) {
   MutexLock lock(&mutex_);
-  for (const std::string& name : options.name_spaces) spaces_[name];
-  spaces_[options.name_space];
-  spaces_["default"];
+  for (const std::string& name : options.name_spaces) AddSpace(name);
+  AddSpace(options.name_space);
+  AddSpace("default");
 }
+
+void FakeCache::State::AddSpace(const std::string& name_space) { spaces_.try_emplace(name_space, &limits_, &world_); }
 
 void FakeCache::State::Advance(milliseconds by) {
   MutexLock lock(&mutex_);
-  now_ += by;
+  world_.now += by;
 }
 
 void FakeCache::State::SetDown(bool down) {
@@ -78,9 +105,9 @@ FakeCache::Calls FakeCache::State::calls() const {
   return calls_;
 }
 
-absl::StatusOr<FakeCache::State::Space*> FakeCache::State::FindSpace(const std::string& name_space) {
+absl::StatusOr<FakeSpace*> FakeCache::State::FindSpace(const std::string& name_space) {
   if (absl::Status status = CheckSpace(name_space); !status.ok()) return status;
-  return &spaces_[name_space];
+  return &spaces_.at(name_space);
 }
 
 absl::Status FakeCache::State::CheckSpace(const std::string& name_space) const {
@@ -89,41 +116,34 @@ absl::Status FakeCache::State::CheckSpace(const std::string& name_space) const {
   return absl::InvalidArgumentError(absl::StrCat("namespace: \"", name_space, "\" is not configured"));
 }
 
-FakeCache::State::Cached* FakeCache::State::FindValid(Space* space, const std::string& key) {
-  const auto found = space->entries.find(key);
-  if (found == space->entries.end()) return nullptr;
-  if (found->second.expires > now_) return &found->second;
-  space->entries.erase(found);
-  return nullptr;
-}
-
-MaybeHit FakeCache::State::Look(Space* space, const std::string& key) {
-  const Cached* cached = FindValid(space, key);
-  ++(cached == nullptr ? space->counts.misses : space->counts.hits);
-  if (cached == nullptr) return std::nullopt;
-  return Hit{.value = cached->value,
-             .version = cached->version,
-             .tier = Tier::kStore,
-             .freshness = Freshness::kFresh,
-             .age = now_ - cached->created,
-             .ttl = cached->expires - now_};
-}
-
-absl::StatusOr<MaybeHit> FakeCache::State::Get(const std::string& name_space, const std::string& key) {
+absl::StatusOr<LeasedRead> FakeCache::State::Get(const std::string& name_space, const std::string& key, bool fresh_only,
+                                                 bool want_lease) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
   if (absl::Status status = limits_.CheckKey(key); !status.ok()) {
     ++(*space)->counts.refused;
     return status;
   }
-  return Look(*space, key);
+  return (*space)->Get(key, fresh_only, want_lease);
+}
+
+absl::StatusOr<bool> FakeCache::State::Release(const std::string& name_space, const std::string& key,
+                                               const std::string& lease) {
+  MutexLock lock(&mutex_);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
+  if (!space.ok()) return space.status();
+  if (absl::Status status = limits_.CheckKey(key); !status.ok()) {
+    ++(*space)->counts.refused;
+    return status;
+  }
+  return (*space)->Release(key, lease);
 }
 
 absl::StatusOr<BatchGetResults> FakeCache::State::BatchGet(const std::string& name_space,
-                                                           const std::vector<std::string>& keys) {
+                                                           const std::vector<std::string>& keys, bool fresh_only) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
   absl::Status status = limits_.CheckBatch(keys.size(), "keys");
   for (size_t i = 0; status.ok() && i < keys.size(); ++i) status = InElement("keys", i, limits_.CheckKey(keys[i]));
@@ -133,63 +153,36 @@ absl::StatusOr<BatchGetResults> FakeCache::State::BatchGet(const std::string& na
   }
   BatchGetResults results;
   results.reserve(keys.size());
-  for (const std::string& key : keys) results.emplace_back(Look(*space, key));
+  for (const std::string& key : keys) results.emplace_back((*space)->Get(key, fresh_only, /*want_lease=*/false).hit);
   return results;
-}
-
-std::optional<uint64_t> FakeCache::State::Against(Space* space, const SetItem& item) {
-  const Cached* cached = FindValid(space, item.key);
-  const uint64_t current = cached == nullptr ? 0 : cached->version;
-  bool holds = true;
-  switch (item.condition.kind()) {
-    case Condition::Kind::kAlways:
-      break;
-    case Condition::Kind::kIfAbsent:
-      holds = current == 0;
-      break;
-    case Condition::Kind::kIfPresent:
-      holds = current != 0;
-      break;
-    case Condition::Kind::kIfVersion:
-      holds = current == item.condition.version();
-      break;
-  }
-  if (holds) return std::nullopt;
-  ++space->counts.sets_aborted;
-  return current;
-}
-
-SetResult FakeCache::State::Put(Space* space, const SetItem& item, milliseconds ttl) {
-  const uint64_t version = ++last_version_;
-  space->entries.insert_or_assign(item.key, Cached{Value(item.value, item.content_type), version, now_, now_ + ttl});
-  ++space->counts.sets;
-  return {version, ttl};
 }
 
 absl::StatusOr<SetResult> FakeCache::State::Set(const std::string& name_space, const SetItem& item) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
-  const absl::StatusOr<milliseconds> ttl = limits_.CheckItem(name_space, item);
-  if (!ttl.ok()) {
+  const absl::StatusOr<FakeLifetime> lifetime = limits_.CheckItem(name_space, item);
+  if (!lifetime.ok()) {
     ++(*space)->counts.refused;
-    return ttl.status();
+    return lifetime.status();
   }
-  if (const std::optional<uint64_t> current = Against(*space, item)) return Refused(*current, /*in_batch=*/false);
-  return Put(*space, item, *ttl);
+  SetResult result;
+  const std::optional<uint64_t> against = (*space)->Set(item, *lifetime, &result);
+  if (against.has_value()) return Refused(*against, /*in_batch=*/false);
+  return result;
 }
 
 absl::StatusOr<BatchSetResults> FakeCache::State::BatchSet(const std::string& name_space,
                                                            const std::vector<SetItem>& items) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
   absl::Status status = limits_.CheckBatch(items.size(), "entries");
-  std::vector<milliseconds> ttls;
+  std::vector<FakeLifetime> lifetimes;
   for (size_t i = 0; status.ok() && i < items.size(); ++i) {
-    const absl::StatusOr<milliseconds> ttl = limits_.CheckItem(name_space, items[i]);
-    status = InElement("entries", i, ttl.status());
-    if (ttl.ok()) ttls.push_back(*ttl);
+    const absl::StatusOr<FakeLifetime> lifetime = limits_.CheckItem(name_space, items[i]);
+    status = InElement("entries", i, lifetime.status());
+    if (lifetime.ok()) lifetimes.push_back(*lifetime);
   }
   if (!status.ok()) {
     ++(*space)->counts.refused;
@@ -198,18 +191,16 @@ absl::StatusOr<BatchSetResults> FakeCache::State::BatchSet(const std::string& na
   BatchSetResults results;
   results.reserve(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
-    if (const std::optional<uint64_t> current = Against(*space, items[i])) {
-      results.emplace_back(Refused(*current, /*in_batch=*/true));
-    } else {
-      results.emplace_back(Put(*space, items[i], ttls[i]));
-    }
+    SetResult result;
+    const std::optional<uint64_t> against = (*space)->Set(items[i], lifetimes[i], &result);
+    results.push_back(against.has_value() ? absl::StatusOr<SetResult>(Refused(*against, /*in_batch=*/true)) : result);
   }
   return results;
 }
 
 absl::StatusOr<bool> FakeCache::State::Touch(const std::string& name_space, const std::string& key, const Ttl& ttl) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
   absl::Status status = limits_.CheckKey(key);
   const absl::StatusOr<milliseconds> wanted = limits_.ResolveTtl(name_space, ttl);
@@ -218,63 +209,54 @@ absl::StatusOr<bool> FakeCache::State::Touch(const std::string& name_space, cons
     ++(*space)->counts.refused;
     return status;
   }
-  Cached* cached = FindValid(*space, key);
-  if (cached == nullptr) return false;
-  // The whole life is capped.
-  cached->expires = std::min(now_ + *wanted, cached->created + limits_.max_ttl());
-  if (FindValid(*space, key) == nullptr) return false;
-  ++(*space)->counts.touches;
-  return true;
+  const bool touched = (*space)->Touch(key, *wanted);
+  (*space)->counts.touches += touched ? 1 : 0;
+  return touched;
 }
 
-absl::StatusOr<InvalidateResult> FakeCache::State::Invalidate(const std::string& name_space, const Invalidation& what) {
-  MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> found = FindSpace(name_space);
-  if (!found.ok()) return found.status();
-  Space& space = **found;
-  absl::Status status;
-  if (what.keys.empty() && !what.all) status = absl::InvalidArgumentError("keys: none named, and `all` not set");
-  if (!what.keys.empty()) status = limits_.CheckBatch(what.keys.size(), "keys");
+absl::Status FakeCache::State::CheckInvalidation(const Invalidation& what) const {
+  const bool names_groups = !what.tags.empty() || !what.patterns.empty() || !what.entities.empty();
+  if (what.keys.empty() && !names_groups && !what.all) {
+    return absl::InvalidArgumentError("keys: none named, and `all` not set");
+  }
+  absl::Status status = what.keys.empty() ? absl::OkStatus() : limits_.CheckBatch(what.keys.size(), "keys");
   for (size_t i = 0; status.ok() && i < what.keys.size(); ++i) {
     status = InElement("keys", i, limits_.CheckKey(what.keys[i]));
   }
+  status.Update(limits_.CheckGroups(what));
+  return status;
+}
+
+absl::StatusOr<InvalidateResult> FakeCache::State::Invalidate(const std::string& name_space, Invalidation what) {
+  MutexLock lock(&mutex_);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
+  if (!space.ok()) return space.status();
+  absl::Status status = CheckInvalidation(what);
+  if (status.ok()) status = ExpandEntities(entities_, &what);
   if (!status.ok()) {
-    ++space.counts.refused;
+    ++(*space)->counts.refused;
     return status;
   }
-  InvalidateResult result;
-  for (const std::string& key : what.keys) {
-    if (FindValid(&space, key) != nullptr) ++result.dropped;
-    space.entries.erase(key);
-  }
-  space.counts.invalidated_keys += static_cast<int64_t>(what.keys.size());
-  if (what.all) {
-    space.entries.clear();
-    ++space.epoch;
-  }
-  return result;
+  return (*space)->Invalidate(what);
 }
 
-int64_t FakeCache::State::Epoch(const std::string& name_space) const {
+uint64_t FakeCache::State::changes() const {
   MutexLock lock(&mutex_);
-  const auto space = spaces_.find(name_space);
-  return space == spaces_.end() ? 0 : space->second.epoch;
+  return world_.changes;
 }
 
-absl::StatusOr<bool> FakeCache::State::Warm(const std::string& name_space, const SetItem& item, int64_t epoch) {
+absl::StatusOr<bool> FakeCache::State::Warm(const std::string& name_space, const SetItem& item, uint64_t as_of) {
   SetItem fill = item;
-  fill.condition = Condition::IfAbsent();
+  fill.condition = Condition();
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Space*> space = FindSpace(name_space);
+  const absl::StatusOr<FakeSpace*> space = FindSpace(name_space);
   if (!space.ok()) return space.status();
-  const absl::StatusOr<milliseconds> ttl = limits_.CheckItem(name_space, fill);
-  if (!ttl.ok()) {
+  const absl::StatusOr<FakeLifetime> lifetime = limits_.CheckItem(name_space, fill);
+  if (!lifetime.ok()) {
     ++(*space)->counts.refused;
-    return ttl.status();
+    return lifetime.status();
   }
-  if ((*space)->epoch != epoch || Against(*space, fill).has_value()) return false;
-  Put(*space, fill, *ttl);
-  return true;
+  return (*space)->Warm(fill, *lifetime, as_of);
 }
 
 absl::StatusOr<ServiceStats> FakeCache::State::Stats(const std::vector<std::string>& name_spaces) const {
@@ -288,22 +270,13 @@ absl::StatusOr<ServiceStats> FakeCache::State::Stats(const std::vector<std::stri
   }
   auto response = std::make_shared<v1::StatsResponse>();
   response->set_server_version("fake");
-  response->set_uptime_ms(now_.count());
+  response->set_uptime_ms(world_.now.count());
   response->mutable_store()->set_kind("fake");
   response->mutable_store()->set_state(down_ ? "down" : "ready");
   for (const std::string& name : names) {
     v1::CacheStats* stats = response->add_namespaces();
     stats->set_name(name);
-    const Space& space = spaces_.at(name);
-    const Counts& counts = space.counts;
-    stats->set_store_hits(counts.hits);
-    stats->set_misses(counts.misses);
-    stats->set_sets(counts.sets);
-    stats->set_sets_aborted(counts.sets_aborted);
-    stats->set_touches(counts.touches);
-    stats->set_invalidated_keys(counts.invalidated_keys);
-    stats->set_invalidated_all(space.epoch);
-    stats->set_refused(counts.refused);
+    SetCounts(spaces_.at(name).counts, stats);
     SetHitRatio(stats);
     Add(*stats, response->mutable_total());
   }
@@ -314,23 +287,19 @@ absl::StatusOr<ServiceStats> FakeCache::State::Stats(const std::vector<std::stri
 bool FakeCache::State::Contains(const std::string& name_space, const std::string& key) const {
   MutexLock lock(&mutex_);
   const auto space = spaces_.find(name_space);
-  if (space == spaces_.end()) return false;
-  const auto found = space->second.entries.find(key);
-  return found != space->second.entries.end() && found->second.expires > now_;
+  return space != spaces_.end() && space->second.Contains(key);
 }
 
 size_t FakeCache::State::size() const {
   MutexLock lock(&mutex_);
   size_t valid = 0;
-  for (const auto& [name, space] : spaces_) {
-    for (const auto& [key, cached] : space.entries) valid += cached.expires > now_ ? 1 : 0;
-  }
+  for (const auto& [name, space] : spaces_) valid += space.size();
   return valid;
 }
 
 milliseconds FakeCache::State::now() const {
   MutexLock lock(&mutex_);
-  return now_;
+  return world_.now;
 }
 
 }  // namespace larder::testing

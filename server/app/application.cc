@@ -2,20 +2,30 @@
 
 #include <atomic>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/mutex.h"
 #include "server/config/describe.h"
 #include "server/config/resources.h"
 #include "server/engine/cache_engine.h"
+#include "server/engine/inspector.h"
+#include "server/engine/sweeper.h"
+#include "server/engine/timer_thread.h"
+#include "server/engine/warm_jobs.h"
 #include "server/http/http_server.h"
 #include "server/metrics/metrics.h"
 #include "server/metrics/process_metrics.h"
+#include "server/origin/grpc_origin.h"
+#include "server/origin/origin_loop.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_store.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/cache_service.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/rpc_server.h"
@@ -31,13 +41,22 @@ struct Application::Parts {
   ServerSettings settings;
   const Clock* clock = nullptr;
   Logger* logger = nullptr;
-  std::atomic<bool> ready{false};
+  Mutex readiness;
+  std::atomic<bool> ready{false};  // changed under `readiness`
+  bool draining ABSL_GUARDED_BY(readiness) = false;
   bool stopped = false;
   Registry registry;
   std::unique_ptr<Store> store;
   std::unique_ptr<StoreGauges> store_gauges;
+  std::unique_ptr<TimerThread> scheduler;
+  std::unique_ptr<OriginLoop> origin_loop;
+  std::map<std::string, std::unique_ptr<GrpcOrigin>> origins;  // by namespace
   std::unique_ptr<CacheEngine> engine;
+  std::unique_ptr<Sweeper> sweeper;
+  std::unique_ptr<Inspector> inspector;
+  std::unique_ptr<WarmJobs> warm_jobs;
   std::unique_ptr<CacheService> cache_service;
+  std::unique_ptr<AdminService> admin_service;
   std::unique_ptr<HealthService> health_service;
   std::unique_ptr<RpcServer> rpc;
   std::unique_ptr<HttpServer> http;
@@ -46,6 +65,7 @@ struct Application::Parts {
 namespace {
 
 constexpr char kVersion[] = LARDER_VERSION;
+constexpr int64_t kNotePatienceNanos = kNanosPerSecond;
 constexpr char kPlainText[] = "text/plain; charset=utf-8";
 constexpr char kExpositionFormat[] = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -81,16 +101,19 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   return options;
 }
 
-// The policies as a running server can take them: its namespaces and their shares of the near tier stay.
+// The policies as a running server can take them: its namespaces, their shares of the near tier, their
+// origins and their warm-ups stay.
 std::vector<NamespacePolicy> Applicable(const std::vector<NamespacePolicy>& in_force,
                                         const std::vector<NamespacePolicy>& wanted) {
   std::vector<NamespacePolicy> policies = in_force;
   for (NamespacePolicy& policy : policies) {
     for (const NamespacePolicy& other : wanted) {
       if (other.name != policy.name) continue;
-      const double near_share = policy.near_share;
-      policy = other;
-      policy.near_share = near_share;
+      NamespacePolicy next = other;
+      next.near_share = policy.near_share;
+      next.origin = std::move(policy.origin);
+      next.warm_jobs = std::move(policy.warm_jobs);
+      policy = std::move(next);
     }
   }
   return policies;
@@ -114,15 +137,61 @@ absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings,
   return store;
 }
 
-HttpResponse Readiness(const std::atomic<bool>& ready, const Store& store) {
+HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs, const Store& store) {
+  const std::vector<std::string> held_by = warm_jobs.Holding();
   // Not a question of the store: without it near hits are still served, and taking every replica out of service
   // because Redis is away would make it worse.
   return {.status = ready ? 200 : 503,
-          .body = absl::StrCat(ready ? "ready" : "not ready", "\nstore: ", StateName(store.state()), "\n"),
+          .body = absl::StrCat(ready ? "ready" : "not ready",
+                               held_by.empty() ? "" : absl::StrCat("\nwarming up: ", absl::StrJoin(held_by, ", ")),
+                               "\nstore: ", StateName(store.state()), "\n"),
           .content_type = kPlainText};
 }
 
+void LogWarmUp(Logger& logger, const WarmJobStatus& job) {
+  const bool failed = job.state == WarmJobStatus::State::kFailed;
+  logger.Log(failed ? LogLevel::kWarning : LogLevel::kInfo, failed ? "a warm-up failed" : "a warm-up has ended",
+             {{"namespace", job.name_space},
+              {"job", job.job},
+              {"written", job.counts.written},
+              {"skipped", job.counts.skipped},
+              {"failed", job.counts.failed},
+              {"elapsed_ms", job.elapsed_nanos / kNanosPerMilli},
+              {"detail", job.detail}});
+}
+
 }  // namespace
+
+void Application::MakeOrigins(Parts& parts) {
+  for (const NamespacePolicy& policy : parts.settings.namespaces) {
+    if (!policy.origin.has_value()) continue;
+    if (parts.origin_loop == nullptr) parts.origin_loop = std::make_unique<OriginLoop>();
+    parts.origins[policy.name] = std::make_unique<GrpcOrigin>(policy, parts.origin_loop.get(), parts.scheduler.get(),
+                                                              parts.clock, &parts.registry);
+  }
+}
+
+void Application::SetReady(Parts& parts, bool ready) {
+  MutexLock lock(&parts.readiness);
+  if (parts.draining) return;  // a warm-up that ends now does not make it ready again
+  parts.draining = !ready;
+  parts.ready = ready;
+  parts.health_service->SetServing(ready);
+}
+
+void Application::MakeWarmJobs(Parts& parts) {
+  WarmJobs::Parts needed{
+      .engine = parts.engine.get(),
+      .store = parts.store.get(),
+      .clock = parts.clock,
+      .scheduler = parts.scheduler.get(),
+      .registry = &parts.registry,
+      .on_ended = [logger = parts.logger](const WarmJobStatus& job) { LogWarmUp(*logger, job); },
+      .on_ready = [&parts] { SetReady(parts, true); },
+  };
+  for (const auto& [name, origin] : parts.origins) needed.origins[name] = origin.get();
+  parts.warm_jobs = std::make_unique<WarmJobs>(parts.settings.namespaces, std::move(needed));
+}
 
 Application::Application(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
@@ -140,16 +209,34 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   absl::StatusOr<std::unique_ptr<Store>> store = MakeStore(settings, clock, logger);
   if (!store.ok()) return store.status();
   parts->store = std::make_unique<MeasuredStore>(*std::move(store), clock, &parts->registry);
-  parts->engine = std::make_unique<CacheEngine>(
-      CacheEngine::Options{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
-                           .namespaces = settings.namespaces,
-                           .version_seed = RandomNonZeroBits()},
-      parts->store.get(), clock, &parts->registry);
+  parts->scheduler = std::make_unique<TimerThread>(clock);
+  MakeOrigins(*parts);
+  CacheEngine::Options engine{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
+                              .namespaces = settings.namespaces,
+                              .version_seed = RandomNonZeroBits(),
+                              .origins = {}};
+  for (const auto& [name, origin] : parts->origins) engine.origins[name] = origin.get();
+  parts->engine = std::make_unique<CacheEngine>(std::move(engine), parts->store.get(), clock, parts->scheduler.get(),
+                                                &parts->registry);
+  parts->sweeper = std::make_unique<Sweeper>(
+      Sweeper::Options{.interval_nanos = settings.sweep.interval_ms * kNanosPerMilli,
+                       .max_keys_per_second = settings.sweep.max_keys_per_second,
+                       .step_keys = settings.sweep.step_keys,
+                       .id = RandomNonZeroBits()},
+      parts->engine.get(), parts->store.get(), clock, parts->scheduler.get(), &parts->registry);
   parts->cache_service = std::make_unique<CacheService>(
       CacheService::Options{.server_version = kVersion,
                             .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes)},
       parts->engine.get(), parts->store.get(), clock, &parts->registry);
-  parts->health_service = std::make_unique<HealthService>(std::set<std::string>{"larder.v1.Cache"}, &parts->registry);
+  parts->inspector = std::make_unique<Inspector>(
+      Inspector::Options{.max_page_bytes = static_cast<size_t>(settings.grpc.max_response_bytes) / 2},
+      parts->engine.get(), parts->store.get(), clock);
+  MakeWarmJobs(*parts);
+  parts->admin_service =
+      std::make_unique<AdminService>(parts->engine.get(), parts->inspector.get(), parts->sweeper.get(),
+                                     parts->warm_jobs.get(), parts->scheduler.get(), &parts->registry);
+  parts->health_service =
+      std::make_unique<HealthService>(std::set<std::string>{"larder.v1.Cache", "larder.v1.Admin"}, &parts->registry);
 
   // From here on ~Application takes down whatever has been started.
   std::unique_ptr<Application> application(new Application(std::move(parts)));
@@ -184,7 +271,7 @@ absl::Status Application::Listen() {
             return {.status = 200, .body = parts.registry.RenderText(), .content_type = kExpositionFormat};
           }},
          {"/healthz", []() -> HttpResponse { return {.status = 200, .body = "ok\n", .content_type = kPlainText}; }},
-         {"/readyz", [&parts] { return Readiness(parts.ready, *parts.store); }}});
+         {"/readyz", [&parts] { return Readiness(parts.ready, *parts.warm_jobs, *parts.store); }}});
     if (!http.ok()) return absl::UnavailableError(absl::StrCat("operations.listen: ", http.status().message()));
     parts.http = *std::move(http);
     http_port = parts.http->port();
@@ -196,11 +283,11 @@ absl::Status Application::Listen() {
                         .max_request_bytes = grpc.max_request_bytes,
                         .max_concurrent_streams = grpc.max_concurrent_streams,
                         .max_connection_age_ms = grpc.max_connection_age_ms},
-                       {parts.cache_service.get(), parts.health_service.get()}, parts.clock);
+                       {parts.cache_service.get(), parts.admin_service.get(), parts.health_service.get()}, parts.clock);
   if (!rpc.ok()) return rpc.status();
   parts.rpc = *std::move(rpc);
-  parts.ready = true;
-  parts.health_service->SetServing(true);
+  parts.sweeper->Start();
+  parts.warm_jobs->Start(parts.settings.warming_enabled);  // and be ready, unless one of them holds that
   parts.logger->Info("serving", {{"version", kVersion},
                                  {"grpc_port", parts.rpc->port()},
                                  {"operations_port", http_port},
@@ -218,6 +305,10 @@ void Application::Reload(const ServerSettings& settings) {
   }
   for (const std::string& line : diff.policy) parts.logger->Info("applying a change of policy", {{"change", line}});
   parts.settings.namespaces = Applicable(parts.settings.namespaces, settings.namespaces);
+  for (const NamespacePolicy& policy : parts.settings.namespaces) {
+    const auto origin = parts.origins.find(policy.name);
+    if (origin != parts.origins.end()) origin->second->ReplacePolicy(policy);
+  }
   parts.engine->ReplacePolicies(
       parts.settings.namespaces, std::numeric_limits<int64_t>::max(),
       [logger = parts.logger](absl::StatusOr<bool> done) {
@@ -233,15 +324,19 @@ void Application::Stop() {
   Parts& parts = *parts_;
   if (parts.stopped) return;
   parts.stopped = true;
-  parts.ready = false;
+  parts.warm_jobs->Stop();
+  SetReady(parts, false);
   const bool served = parts.rpc != nullptr;
   if (served) {
     parts.logger->Info("draining", {{"timeout_ms", parts.settings.grpc.drain_timeout_ms}});
-    parts.health_service->SetServing(false);
     parts.health_service->EndWatches();
+    parts.engine->StopWaiting();
     parts.rpc->Shutdown(parts.settings.grpc.drain_timeout_ms);
   }
-  // Only now: calls under way needed it.
+  parts.warm_jobs->NoteHotKeys(kNotePatienceNanos);
+  // Only now: calls under way needed them. What an origin still had to load gives its lease back to the store.
+  parts.scheduler->Stop();
+  for (const auto& [name, origin] : parts.origins) origin->Shutdown();
   parts.store->Shutdown();
   parts.http.reset();
   if (served) parts.logger->Info("stopped");

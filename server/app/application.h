@@ -44,6 +44,9 @@ class Application {
   struct Parts;
   explicit Application(std::unique_ptr<Parts> parts);
 
+  static void MakeOrigins(Parts& parts);
+  static void MakeWarmJobs(Parts& parts);
+  static void SetReady(Parts& parts, bool ready);
   void AddMetrics();
   absl::Status Listen();
 

@@ -9,12 +9,15 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/config/text.h"
 #include "server/config/units.h"
 
 namespace larder {
 namespace {
+
+constexpr size_t kMaxShownBytes = 200;
 
 // One value of the settings under its path in the file.
 struct Item {
@@ -38,6 +41,13 @@ class Items {
   void AddBytes(const std::string& path, int64_t bytes) { Add(path, FormatBytes(bytes)); }
   void AddDuration(const std::string& path, int64_t milliseconds) { Add(path, FormatDuration(milliseconds)); }
   void AddShare(const std::string& path, double share) { Add(path, absl::StrCat(share)); }
+  // What is empty stands for what is not set.
+  void AddList(const std::string& path, const std::vector<std::string>& texts) {
+    if (texts.empty()) return;
+    std::vector<std::string> quoted;
+    for (const std::string& text : texts) quoted.push_back(QuoteYaml(text));
+    Add(path, absl::StrCat("[", absl::StrJoin(quoted, ", "), "]"));
+  }
   void AddSecret(const std::string& path, const std::string& text, const std::string& shown) {
     items_.push_back({path, QuoteYaml(text), QuoteYaml(shown)});
   }
@@ -63,6 +73,62 @@ void AddRedis(const ServerSettings::Redis& redis, Items& items) {
   items.AddBytes(path + "compress_from_bytes", redis.compress_from_bytes);
 }
 
+void AddEntities(const std::string& path, const EntityRules& entities, Items& items) {
+  const auto texts = [](const std::vector<Template>& templates) {
+    std::vector<std::string> list;
+    for (const Template& text : templates) list.push_back(text.Text());
+    return list;
+  };
+  for (const auto& [name, rule] : entities) {
+    items.AddList(path + name + ".keys", texts(rule.keys));
+    items.AddList(path + name + ".tags", texts(rule.tags));
+    items.AddList(path + name + ".patterns", texts(rule.patterns));
+  }
+}
+
+void AddOrigin(const std::string& path, const OriginPolicy& origin, Items& items) {
+  items.AddText(path + "target", origin.target);
+  items.AddDuration(path + "soft_timeout", origin.soft_timeout_ms);
+  items.AddDuration(path + "hard_timeout", origin.hard_timeout_ms);
+  items.AddNumber(path + "max_concurrent", origin.max_concurrent);
+  items.AddNumber(path + "batch_keys", static_cast<int64_t>(origin.batch_keys));
+  items.AddDuration(path + "batch_delay", origin.batch_delay_ms);
+  items.AddNumber(path + "max_queued", static_cast<int64_t>(origin.max_queued));
+  items.AddNumber(path + "breaker_failures", origin.breaker_failures);
+  items.AddDuration(path + "breaker_pause", origin.breaker_pause_ms);
+}
+
+void AddWarmJob(const std::string& path, const WarmJobPolicy& job, Items& items) {
+  items.AddList(path + "keys", job.keys);
+  if (job.prefix.has_value()) items.AddText(path + "prefix", *job.prefix);
+  if (job.file.has_value()) items.AddText(path + "file", *job.file);
+  if (job.hottest.has_value()) items.AddNumber(path + "hottest", *job.hottest);
+  items.AddFlag(path + "at_start", job.at_start);
+  if (job.every_ms > 0) items.AddDuration(path + "every", job.every_ms);
+  items.AddNumber(path + "concurrency", job.concurrency);
+  items.AddNumber(path + "max_per_second", job.max_per_second);
+  items.AddDuration(path + "hold_readiness", job.hold_readiness_ms);
+}
+
+void AddLoading(const std::string& path, const NamespacePolicy& policy, Items& items) {
+  items.AddDuration(path + "stale_for", policy.stale_for_ms);
+  items.AddDuration(path + "stale_if_error", policy.stale_if_error_ms);
+  items.AddDuration(path + "refresh_retry", policy.refresh_retry_ms);
+  items.AddShare(path + "eager_refresh", policy.eager_refresh);
+  items.AddDuration(path + "absent_ttl", policy.absent_ttl_ms);
+  items.AddDuration(path + "lease", policy.lease_ms);
+  items.AddDuration(path + "max_wait", policy.max_wait_ms);
+  items.AddNumber(path + "max_waiters", static_cast<int64_t>(policy.max_waiters));
+  items.AddNumber(path + "max_tags", static_cast<int64_t>(policy.max_tags));
+  items.AddNumber(path + "max_live_tags", static_cast<int64_t>(policy.max_live_tags));
+  items.AddNumber(path + "max_live_patterns", static_cast<int64_t>(policy.max_live_patterns));
+  AddEntities(path + "entities.", policy.entities, items);
+  if (policy.origin.has_value()) AddOrigin(path + "origin.", *policy.origin, items);
+  for (const WarmJobPolicy& job : policy.warm_jobs) {
+    AddWarmJob(absl::StrCat(path, "warm_jobs.", job.name, "."), job, items);
+  }
+}
+
 void AddNamespace(const NamespacePolicy& policy, Items& items) {
   const std::string path = absl::StrCat("namespaces.", policy.name, ".");
   items.AddFlag(path + "enabled", policy.enabled);
@@ -75,6 +141,7 @@ void AddNamespace(const NamespacePolicy& policy, Items& items) {
   items.AddNumber(path + "max_batch_keys", static_cast<int64_t>(policy.max_batch_keys));
   items.AddShare(path + "near_share", policy.near_share);
   items.AddDuration(path + "near_max_age", policy.near_max_age_ms);
+  AddLoading(path, policy, items);
 }
 
 std::vector<Item> List(const ServerSettings& settings) {
@@ -91,16 +158,29 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddBytes("store.embedded.capacity_bytes", settings.embedded.capacity_bytes);
   AddRedis(settings.redis, items);
   for (const NamespacePolicy& policy : settings.namespaces) AddNamespace(policy, items);
+  items.AddDuration("sweep.interval", settings.sweep.interval_ms);
+  items.AddNumber("sweep.max_keys_per_second", settings.sweep.max_keys_per_second);
+  items.AddNumber("sweep.step_keys", settings.sweep.step_keys);
   items.Add("log.level", std::string(ToString(settings.log.level)));
   items.Add("log.format", std::string(ToString(settings.log.format)));
   return items.Take();
 }
 
-// A namespace that comes or goes brings metrics and memory of its own, and a share is memory: both are made at start.
+// A namespace that comes or goes brings metrics and memory of its own, a share is memory, an origin has a connection,
+// and warm-ups have their times: all are made at start.
 bool NeedsRestart(const std::string& path, const std::set<std::string>& kept_namespaces) {
   const std::vector<std::string> names = absl::StrSplit(path, '.');
   if (names.front() != "namespaces") return true;
-  return kept_namespaces.count(names[1]) == 0 || names[2] == "near_share";
+  if (kept_namespaces.count(names[1]) == 0) return true;
+  return names[2] == "near_share" || names[2] == "origin" || names[2] == "warm_jobs";
+}
+
+// As much of a value as a line of the log has room for.
+std::string Shorten(const std::string& shown) {
+  if (shown.size() <= kMaxShownBytes) return shown;
+  size_t end = kMaxShownBytes;
+  while (end > 0 && (static_cast<unsigned char>(shown[end]) & 0xC0U) == 0x80U) --end;  // not within a letter
+  return shown.substr(0, end) + "…";
 }
 
 std::set<std::string> NamesInBoth(const ServerSettings& before, const ServerSettings& after) {
@@ -146,8 +226,8 @@ ConfigDiff DiffPolicies(const ServerSettings& before, const ServerSettings& afte
   ConfigDiff diff;
   for (const auto& [path, change] : changes) {
     if (change.before != nullptr && change.after != nullptr && change.before->yaml == change.after->yaml) continue;
-    std::string line = absl::StrCat(path, ": ", change.before == nullptr ? "(none)" : change.before->shown, " -> ",
-                                    change.after == nullptr ? "(none)" : change.after->shown);
+    std::string line = absl::StrCat(path, ": ", change.before == nullptr ? "(none)" : Shorten(change.before->shown),
+                                    " -> ", change.after == nullptr ? "(none)" : Shorten(change.after->shown));
     (NeedsRestart(path, kept) ? diff.needs_restart : diff.policy).push_back(std::move(line));
   }
   return diff;

@@ -12,7 +12,7 @@ namespace larder {
 // The settings as YAML that LoadConfig takes, with passwords shown as `***`.
 std::string DescribeConfig(const ServerSettings& settings);
 
-// `path: old -> new`, a line for each value that differs; passwords are not shown.
+// `path: old -> new`, a line for each value that differs; passwords are not shown, and long lists not to their end.
 struct ConfigDiff {
   std::vector<std::string> policy;         // a reload applies these
   std::vector<std::string> needs_restart;  // a reload leaves these as they were

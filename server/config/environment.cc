@@ -57,12 +57,13 @@ class Overrides {
   Overrides(const Environment& environment, ServerConfig& config, Findings& findings)
       : environment_(environment), config_(config), findings_(findings) {}
 
-  void Apply() {
+  EnvironmentSwitches Apply() {
     ApplyPassword();
     for (const Variable& variable : kVariables) ApplyVariable(variable);
     ApplyRedisOptions();
     ApplySwitches();
     ApplyTtls();
+    return {.warming_enabled = GetFlag(kWarmingEnabled).value_or(true)};
   }
 
  private:
@@ -136,9 +137,6 @@ class Overrides {
       config_.mutable_operations()->set_listen("");
       findings_.SetOrigin("operations.listen", kMonitoringEnabled);
     }
-    if (GetFlag(kWarmingEnabled).has_value()) {
-      findings_.AddWarning(kWarmingEnabled, "has no effect: there are no warm-up jobs; the Warm call works regardless");
-    }
   }
 
   // Off is off for every namespace; on leaves those alone that are off by themselves.
@@ -187,8 +185,8 @@ class Overrides {
 
 }  // namespace
 
-void ApplyEnvironment(const Environment& environment, ServerConfig& config, Findings& findings) {
-  Overrides(environment, config, findings).Apply();
+EnvironmentSwitches ApplyEnvironment(const Environment& environment, ServerConfig& config, Findings& findings) {
+  return Overrides(environment, config, findings).Apply();
 }
 
 std::vector<std::string> EnvironmentNames() {

@@ -13,8 +13,14 @@ namespace larder {
 
 inline constexpr char kConfigFileVariable[] = "LARDER_CONFIG";
 
+// What only a variable says, and no field of the file.
+struct EnvironmentSwitches {
+  bool warming_enabled = true;
+};
+
 // Lays the variables over `config`. Those that are empty count as not set.
-void ApplyEnvironment(const Environment& environment, config::v1::ServerConfig& config, Findings& findings);
+EnvironmentSwitches ApplyEnvironment(const Environment& environment, config::v1::ServerConfig& config,
+                                     Findings& findings);
 
 // Every variable that larderd reads; the family of the TTL classes as `CACHE_TTL_<CLASS>`.
 std::vector<std::string> EnvironmentNames();

@@ -136,6 +136,15 @@ ServerSettings::Redis ResolveRedis(const Section& section) {
   return redis;
 }
 
+ServerSettings::Sweep ResolveSweep(const Section& section) {
+  ServerSettings::Sweep sweep;
+  sweep.interval_ms = section.Integer("interval", {sweep.interval_ms, 100, kHour});
+  sweep.max_keys_per_second =
+      static_cast<int>(section.Integer("max_keys_per_second", {sweep.max_keys_per_second, 100, 10'000'000}));
+  sweep.step_keys = static_cast<int>(section.Integer("step_keys", {sweep.step_keys, 10, 10'000}));
+  return sweep;
+}
+
 Logger::Options ResolveLog(const Section& section) {
   Logger::Options log;
   const std::string level = section.Text("level", std::string(ToString(log.level)));
@@ -176,6 +185,7 @@ ServerSettings Resolve(const config::v1::ServerConfig& config, const Resources& 
       Section("store.embedded", config.store().embedded(), &findings)
           .Integer("capacity_bytes", {std::clamp(quarter, kMiB, 4 * kGiB), kMiB, 1'024 * kGiB});
   settings.redis = ResolveRedis(Section("store.redis", config.store().redis(), &findings));
+  settings.sweep = ResolveSweep(Section("sweep", config.sweep(), &findings));
   settings.log = ResolveLog(Section("log", config.log(), &findings));
   settings.namespaces = ResolveNamespaces(config, settings.grpc, findings);
   WarnOfMemory(settings, resources, findings);

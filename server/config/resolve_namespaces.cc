@@ -16,7 +16,9 @@ using config::v1::ServerConfig;
 
 constexpr int64_t kDay = 24 * 3600 * 1'000LL;
 constexpr int64_t kMaxTtl = 3650 * kDay;
-constexpr int64_t kMaxNearAge = 3600 * 1'000LL;
+constexpr int64_t kMinute = 60 * 1'000LL;
+constexpr int64_t kHour = 60 * kMinute;
+constexpr int64_t kMaxNearAge = kHour;
 constexpr int64_t kMaxValueBytes = int64_t{64} << 20;  // as much as is read back from Redis
 // What a message needs beside the value: the key, the content type, the framing.
 constexpr int64_t kMessageOverhead = int64_t{64} << 10;
@@ -24,6 +26,8 @@ constexpr size_t kMaxNamespaces = 1'000;
 constexpr size_t kMaxClasses = 100;
 // Shares written with few digits, such as six times 0.166667, may pass 1 by this much.
 constexpr double kRounding = 1e-4;
+constexpr double kMinEagerRefresh = 0.1;
+constexpr double kMaxEagerRefresh = 0.99;
 
 // The classes of `defaults`, then the namespace's own over them; each with the path it comes from.
 class ClassResolver {
@@ -77,14 +81,43 @@ void CheckFits(const Section& section, int64_t value_bytes, const std::string& l
                                      limit, " (", FormatBytes(limit_bytes), ")"));
 }
 
+void CheckBelowMaxTtl(const Section& section, const std::string& path, const std::string& field, int64_t milliseconds,
+                      const NamespacePolicy& policy) {
+  if (milliseconds <= policy.max_ttl_ms) return;
+  section.AddProblem(field, absl::StrCat(FormatDuration(milliseconds), " is above the max_ttl of ", path, " (",
+                                         FormatDuration(policy.max_ttl_ms), ")"));
+}
+
 void ResolveTtls(const Section& section, const std::string& path, NamespacePolicy& policy) {
   policy.max_ttl_ms = section.Integer("max_ttl", {policy.max_ttl_ms, 1, kMaxTtl});
-  const int64_t fallback = std::min(policy.default_ttl_ms, policy.max_ttl_ms);
-  policy.default_ttl_ms = section.Integer("default_ttl", {fallback, 1, kMaxTtl});
-  if (policy.default_ttl_ms > policy.max_ttl_ms) {
-    section.AddProblem("default_ttl", absl::StrCat(FormatDuration(policy.default_ttl_ms), " is above the max_ttl of ",
-                                                   path, " (", FormatDuration(policy.max_ttl_ms), ")"));
+  // Defaults give way to a lower cap.
+  const auto resolve = [&](const std::string& field, int64_t fallback, int64_t min) {
+    const int64_t milliseconds = section.Integer(field, {std::min(fallback, policy.max_ttl_ms), min, kMaxTtl});
+    CheckBelowMaxTtl(section, path, field, milliseconds, policy);
+    return milliseconds;
+  };
+  policy.default_ttl_ms = resolve("default_ttl", policy.default_ttl_ms, 1);
+  policy.absent_ttl_ms = resolve("absent_ttl", policy.absent_ttl_ms, 1);
+  policy.stale_for_ms = resolve("stale_for", policy.stale_for_ms, 0);
+  policy.stale_if_error_ms = resolve("stale_if_error", policy.stale_if_error_ms, 0);
+}
+
+void ResolveLoading(const Section& section, NamespacePolicy& policy) {
+  policy.refresh_retry_ms = section.Integer("refresh_retry", {policy.refresh_retry_ms, 1, kHour});
+  policy.eager_refresh = section.Real("eager_refresh", {policy.eager_refresh, 0, kMaxEagerRefresh});
+  if (policy.eager_refresh > 0 && policy.eager_refresh < kMinEagerRefresh) {
+    section.AddProblem("eager_refresh", absl::StrCat(policy.eager_refresh, ", must be 0, or ", kMinEagerRefresh, " to ",
+                                                     kMaxEagerRefresh));
   }
+  policy.lease_ms = section.Integer("lease", {policy.lease_ms, 100, 10 * kMinute});
+  policy.max_wait_ms = section.Integer("max_wait", {policy.max_wait_ms, 0, 10 * kMinute});
+  const auto resolve = [&section](const std::string& field, size_t fallback, int64_t min, int64_t max) {
+    return static_cast<size_t>(section.Integer(field, {static_cast<int64_t>(fallback), min, max}));
+  };
+  policy.max_waiters = resolve("max_waiters", policy.max_waiters, 1, 1'000'000);
+  policy.max_tags = resolve("max_tags", policy.max_tags, 0, kMaxTags);
+  policy.max_live_tags = resolve("max_live_tags", policy.max_live_tags, 1, 1'000'000);
+  policy.max_live_patterns = resolve("max_live_patterns", policy.max_live_patterns, 1, 10'000);
 }
 
 NamespacePolicy ResolveOne(const std::string& name, const NamespaceConfig& own, const NamespaceConfig& defaults,
@@ -110,6 +143,10 @@ NamespacePolicy ResolveOne(const std::string& name, const NamespaceConfig& own, 
   const auto resolved_bytes = static_cast<int64_t>(policy.max_value_bytes);
   CheckFits(section, resolved_bytes, "grpc.max_response_bytes", grpc.max_response_bytes, findings);
   CheckFits(section, resolved_bytes, "grpc.max_request_bytes", grpc.max_request_bytes, findings);
+  ResolveLoading(section, policy);
+  policy.entities = ResolveEntities(path, own, defaults, findings);
+  policy.origin = ResolveOrigin(path, own, defaults, findings);
+  policy.warm_jobs = ResolveWarmJobs(path, own, policy, findings);
   return policy;
 }
 
@@ -159,6 +196,9 @@ std::vector<NamespacePolicy> ResolveNamespaces(const ServerConfig& config, const
   }
   if (config.defaults().has_near_share()) {
     findings.AddProblem("defaults.near_share", "not allowed here; give it in a namespace");
+  }
+  if (config.defaults().warm_jobs_size() > 0) {
+    findings.AddProblem("defaults.warm_jobs", "not allowed here; give them in a namespace");
   }
   std::vector<NamespacePolicy> policies;
   for (const std::string& name : names) {

@@ -62,8 +62,9 @@ absl::StatusOr<LoadedConfig> LoadConfig(const LoadOptions& options) {
     const std::optional<std::string> text = ReadFile(file, findings);
     if (text.has_value()) ReadYaml(file, *text, config, findings);
   }
-  ApplyEnvironment(options.environment, config, findings);
+  const EnvironmentSwitches switches = ApplyEnvironment(options.environment, config, findings);
   ServerSettings settings = Resolve(config, options.resources, findings);
+  settings.warming_enabled = switches.warming_enabled;
   const absl::Status status = findings.ToStatus();
   if (!status.ok()) return status;
   return LoadedConfig{std::move(settings), findings.warnings()};

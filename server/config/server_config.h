@@ -49,12 +49,19 @@ struct ServerSettings {
     int max_pending = 0;
     int64_t compress_from_bytes = 0;  // 0: never
   };
+  struct Sweep {
+    int64_t interval_ms = 5'000;
+    int max_keys_per_second = 10'000;
+    int step_keys = 200;
+  };
 
   Grpc grpc;
   Operations operations;
   Near near;
   Embedded embedded;
   Redis redis;
+  Sweep sweep;
+  bool warming_enabled = true;  // false: no configured warm-up runs by itself; from the environment only
   Logger::Options log;
   // By name; always with `default`. Their near shares together are at most 1.
   std::vector<NamespacePolicy> namespaces;

@@ -86,6 +86,8 @@ class Reader {
   void ReadField(const YAML::Node& node, const std::string& path, Message& message, const FieldDescriptor& field) {
     if (field.is_map()) {
       ReadMap(node, path, message, field);
+    } else if (field.is_repeated()) {
+      ReadList(node, path, message, field);
     } else if (IsScalar(field)) {
       ReadScalar(node, path, message, field);
     } else {
@@ -103,6 +105,24 @@ class Reader {
       entry->GetReflection()->SetString(entry, &key_field, name);
       ReadField(value, entry_path, *entry, value_field);
     });
+  }
+
+  // The schema has lists of texts only.
+  void ReadList(const YAML::Node& node, const std::string& path, Message& message, const FieldDescriptor& field) {
+    if (!node.IsSequence()) {
+      findings_.AddProblem(path, node.IsNull() ? "has no value" : "must be a list; write for example [\"a\", \"b\"]");
+      return;
+    }
+    for (size_t i = 0; i < node.size(); ++i) {
+      const YAML::Node element = node[i];
+      const std::string element_path = absl::StrCat(path, "[", i, "]");
+      findings_.SetOrigin(element_path, Origin(element));
+      if (element.IsScalar()) {
+        message.GetReflection()->AddString(&message, &field, element.Scalar());
+      } else {
+        findings_.AddProblem(element_path, element.IsNull() ? "has no value" : "must be a single value");
+      }
+    }
   }
 
   void ReadScalar(const YAML::Node& node, const std::string& path, Message& message, const FieldDescriptor& field) {

@@ -15,6 +15,10 @@
 #include "core/clock.h"
 #include "server/engine/commands.h"
 #include "server/engine/keyspace.h"
+#include "server/engine/loader.h"
+#include "server/engine/origin.h"
+#include "server/engine/pending_get.h"
+#include "server/engine/scheduler.h"
 #include "server/engine/version_source.h"
 #include "server/metrics/metrics.h"
 #include "server/policy/policy.h"
@@ -37,6 +41,16 @@ struct KeyspaceStats {
   uint64_t invalidated_keys = 0;
   uint64_t invalidated_all = 0;
   uint64_t near_aged = 0;
+  uint64_t stale_hits = 0;
+  uint64_t absent_hits = 0;
+  uint64_t leases = 0;
+  uint64_t waits = 0;
+  uint64_t fills = 0;
+  uint64_t fills_aborted = 0;
+  uint64_t origin_loads = 0;
+  uint64_t origin_errors = 0;
+  uint64_t invalidated_groups = 0;
+  uint64_t swept = 0;
   NearCacheStats near;
   HistogramSnapshot near_hit_latency;
   HistogramSnapshot store_hit_latency;
@@ -61,10 +75,12 @@ class CacheEngine {
     size_t near_capacity_bytes = 0;
     std::vector<NamespacePolicy> namespaces;  // near_share of each resolved, together at most 1
     uint64_t version_seed = 0;                // random, unlike that of any other process
+    std::map<std::string, Origin*> origins;   // by namespace
   };
 
-  // The pointees must live longer than the engine, the registry for as long as it is rendered.
-  CacheEngine(Options options, Store* store, const Clock* clock, Registry* registry);
+  // The pointees must live longer than the engine, the registry for as long as it is rendered; the scheduler must have
+  // been stopped before the engine goes. The store must not have been called yet.
+  CacheEngine(Options options, Store* store, const Clock* clock, Scheduler* scheduler, Registry* registry);
   ~CacheEngine();
   CacheEngine(const CacheEngine&) = delete;
   CacheEngine& operator=(const CacheEngine&) = delete;
@@ -74,6 +90,8 @@ class CacheEngine {
   void Set(const CallContext& call, const SetCommand& command, Done<SetAnswer> done);
   void Touch(const CallContext& call, const TouchCommand& command, Done<TouchAnswer> done);
   void Invalidate(const CallContext& call, const InvalidateCommand& command, Done<InvalidateAnswer> done);
+  // `done` is told whether the lease was still held.
+  void Release(const CallContext& call, const ReleaseCommand& command, Done<bool> done);
 
   // Checks the whole batch before it writes anything; then each entry succeeds or fails on its own. The name_space of
   // the commands is not looked at.
@@ -95,26 +113,63 @@ class CacheEngine {
   // entries then count as gone). `done` gets the first error; that namespace then stays off.
   void ReplacePolicies(const std::vector<NamespacePolicy>& policies, int64_t deadline_nanos, Done<bool> done);
 
- private:
+  // Answers with a miss who waits for somebody else's load, and lets nobody wait any more: the server is about to stop.
+  void StopWaiting();
+
+  // INVALID_ARGUMENT naming `namespace`, or `key` where that breaks a limit, and counted as refused. Empty: `default`.
   absl::StatusOr<Keyspace*> Find(std::string_view name_space) const;
   absl::StatusOr<Keyspace*> FindForKey(std::string_view name_space, std::string_view key) const;
 
+  // For those who work on a whole namespace. Null if it is not configured.
+  Keyspace* FindKeyspace(std::string_view name_space) const;
+  std::vector<Keyspace*> keyspaces() const;  // by name
+
+ private:
+  absl::Status CheckGet(const Keyspace& space, const GetCommand& command) const;
+  int64_t WaitEnd(const Keyspace& space, const CallContext& call, int64_t wait_ms, int64_t now) const;
+
   // The near tier's answer, or none.
   std::optional<GetAnswer> FromNear(Keyspace& space, std::string_view key, uint64_t hash, int64_t now) const;
-  // What an entry that the store sent is worth: an answer, and admitted to the near tier, or a miss.
-  GetAnswer FromStore(Keyspace& space, std::string_view key, uint64_t hash, uint64_t mark, EntryRef entry);
+  // Joins a read of the key that is under way, if it may, or sends one.
+  void JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get);
+  void ReadStore(Keyspace& space, std::string key, uint64_t hash, PendingGets gets);
+  void Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result);
 
-  // The TTL, if everything about the command is within the limits.
-  absl::StatusOr<int64_t> CheckSet(const NamespacePolicy& policy, const SetCommand& command) const;
-  void WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t asked_ttl_ms,
-                    std::optional<ClockPosition> as_of, Done<SetAnswer> done);
+  // What an entry that the store sent is worth: an answer, and admitted to the near tier, or no entry. `found` then
+  // says what it was.
+  GetAnswer FromStore(Keyspace& space, std::string_view key, uint64_t hash, uint64_t mark, EntryRef entry,
+                      Loader::Found* found);
+  // Counts a hit, answers it, and sees to it that what is due is loaded anew.
+  void AnswerHit(Keyspace& space, std::string_view key, GetAnswer answer, PendingGet get);
+  void KeepFresh(Keyspace& space, std::string_view key, const GetAnswer& answer);
+  void Slide(Keyspace& space, std::string_view key, const Entry& entry, int64_t now);
+
+  struct Batch;
+  void ReadBatch(std::shared_ptr<Batch> batch, int64_t deadline_nanos);
+  void LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadline_nanos, absl::StatusOr<ReadResult> result);
+  void LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,
+                   const std::vector<Loader::Found>& found);
+
+  // What of a write is not in the command.
+  struct WriteTerms {
+    int64_t ttl_ms = 0;  // resolved, before jitter
+    std::optional<ClockPosition> as_of = {};
+    uint64_t dead_version = 0;
+  };
+  struct Write;
+  void WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command, const WriteTerms& terms,
+                    Done<SetAnswer> done);
+  void SendWrite(std::shared_ptr<Write> write);
+  void EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<WriteResult> result);
   void SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t ttl_ms,
                         Done<SetAnswer> done);
-  void EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys, Done<int64_t> done);
-  void InvalidateAll(const CallContext& call, Keyspace& space, int64_t dropped, Done<InvalidateAnswer> done);
+  void EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys, bool soft,
+                 Done<int64_t> done);
+  void InvalidateGroups(Keyspace& space, GroupRequest groups, InvalidateAnswer so_far, Done<InvalidateAnswer> done);
 
   Store* const store_;
   const Clock* const clock_;
+  Scheduler* const scheduler_;
   VersionSource versions_;
   Counter& refused_for_no_namespace_;
   std::map<std::string, std::unique_ptr<Keyspace>, std::less<>> spaces_;  // fixed after construction

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,38 +25,56 @@ struct CallContext {
 // Views need to live until the engine's method returns, no longer.
 
 struct GetCommand {
-  std::string_view name_space;  // empty: `default`
-  std::string_view key;
+  std::string_view name_space = {};  // empty: `default`
+  std::string_view key = {};
   bool from_store = false;  // past the near tier
+  // The caller can load the value. Refused where the namespace has an origin.
+  bool wants_lease = false;
+  int64_t wait_ms = 0;         // for what somebody else is loading; >= 0
+  bool fresh_only = false;     // what is stale is a miss
+  bool counts_as_read = true;  // false: of a warm-up, which says nothing about how much the key is wanted
 };
 
-enum class Tier { kNear, kStore };
+enum class Tier { kNear, kStore, kOrigin };
 
 struct GetAnswer {
-  EntryRef entry;  // null: a miss
+  EntryRef entry = {};  // null: a miss. Its meta().absent: it is known that there is none.
   Tier tier = Tier::kStore;
+  bool stale = false;
   int64_t age_nanos = 0;
-  int64_t ttl_nanos = 0;
+  int64_t ttl_nanos = 0;       // until it is stale; 0: it is
+  int64_t hard_ttl_nanos = 0;  // until it is gone
+  // The caller is to load the key.
+  std::optional<FillToken> lease = {};
+  int64_t lease_nanos = 0;
+  // Of a miss without a lease: somebody else loads it, but the caller may too.
+  std::optional<FillToken> as_of = {};
 };
 
 struct BatchGetCommand {
-  std::string_view name_space;
-  std::vector<std::string_view> keys;
+  std::string_view name_space = {};
+  std::vector<std::string_view> keys = {};
   bool from_store = false;
+  bool fresh_only = false;
 };
 
 struct BatchGetItem {
   bool available = true;  // false: the store could not be asked
-  GetAnswer answer;
+  GetAnswer answer = {};
 };
 
 struct SetCommand {
-  std::string_view name_space;
-  std::string_view key;
-  std::string_view value;
-  std::string_view content_type;
-  TtlChoice ttl;
-  Condition condition;
+  std::string_view name_space = {};
+  std::string_view key = {};
+  std::string_view value = {};
+  std::string_view content_type = {};
+  TtlChoice ttl = {};
+  Condition condition = {};
+  std::optional<FillToken> fill = {};  // instead of a condition
+  std::vector<std::string_view> tags = {};
+  std::optional<int64_t> stale_for_ms = {};
+  bool sliding = false;
+  bool absent = false;  // `value` must be empty
 };
 
 struct SetAnswer {
@@ -64,10 +83,16 @@ struct SetAnswer {
   int64_t ttl_ms = 0;
 };
 
+struct ReleaseCommand {
+  std::string_view name_space = {};
+  std::string_view key = {};
+  FillToken lease = {};
+};
+
 struct TouchCommand {
-  std::string_view name_space;
-  std::string_view key;
-  TtlChoice ttl;
+  std::string_view name_space = {};
+  std::string_view key = {};
+  TtlChoice ttl = {};
 };
 
 struct TouchAnswer {
@@ -77,13 +102,18 @@ struct TouchAnswer {
 };
 
 struct InvalidateCommand {
-  std::string_view name_space;
-  std::vector<std::string_view> keys;
+  std::string_view name_space = {};
+  std::vector<std::string_view> keys = {};
+  std::vector<std::string_view> tags = {};
+  std::vector<std::string_view> patterns = {};
+  std::vector<EntityChange> entities = {};
   bool all = false;
+  bool soft = false;
 };
 
 struct InvalidateAnswer {
   int64_t dropped = 0;
+  bool collapsed = false;
 };
 
 template <typename T>

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "server/engine/cache_engine.h"
+#include "server/engine/new_entry.h"
+#include "server/engine/sweep_floor.h"
 
 namespace larder {
 namespace {
@@ -16,7 +18,27 @@ struct Wanted {
   uint64_t mark;  // of the key's writes, when the read began
 };
 
+void CountBatchHit(Keyspace& space, const GetAnswer& answer) {
+  (answer.tier == Tier::kNear ? space.metrics().near_hits : space.metrics().store_hits).Add();
+  if (answer.stale) space.metrics().stale_hits.Add();
+  if (answer.entry->meta().absent) space.metrics().absent_hits.Add();
+}
+
 }  // namespace
+
+// A BatchGet that the near tier could not answer whole.
+struct CacheEngine::Batch {
+  Keyspace* space = nullptr;
+  bool fresh_only = false;
+  bool from_store = false;
+  int64_t started_nanos = 0;
+  int64_t wait_until_nanos = 0;   // for the origin
+  std::vector<std::string> keys;  // of `wanted`
+  std::vector<Wanted> wanted;
+  std::vector<BatchGetItem> items;
+  Done<std::vector<BatchGetItem>> done;
+  std::atomic<size_t> loading{0};  // items that the origin has yet to answer; each is written by one callback
+};
 
 void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& command,
                            Done<std::vector<BatchGetItem>> done) {
@@ -33,46 +55,100 @@ void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& comma
     return std::move(done)(status);
   }
 
-  std::vector<BatchGetItem> items(command.keys.size());
+  auto batch = std::make_shared<Batch>();
+  batch->items.resize(command.keys.size());
   if (!space.policy().enabled) {
-    space.metrics().misses.Add(items.size());
-    return std::move(done)(std::move(items));
+    space.metrics().misses.Add(batch->items.size());
+    return std::move(done)(std::move(batch->items));
   }
 
-  std::vector<Wanted> wanted;
-  ReadRequest read{.name_space = space.name(), .keys = {}, .known = {}, .deadline_nanos = call.deadline_nanos};
   for (size_t i = 0; i < command.keys.size(); ++i) {
     const uint64_t hash = NearCache::Hash(command.keys[i]);
+    if (space.hot_keys() != nullptr) space.hot_keys()->Count(command.keys[i], hash, now);
     std::optional<GetAnswer> near;
     if (!command.from_store) near = FromNear(space, command.keys[i], hash, now);
-    if (near) {
-      items[i].answer = *std::move(near);
+    if (near && !(near->stale && command.fresh_only)) {
+      CountBatchHit(space, *near);
+      KeepFresh(space, command.keys[i], *near);
+      batch->items[i].answer = *std::move(near);
       continue;
     }
-    wanted.push_back({i, hash, space.marks().Current(hash)});
-    read.keys.emplace_back(command.keys[i]);
+    batch->wanted.push_back({i, hash, space.marks().Current(hash)});
+    batch->keys.emplace_back(command.keys[i]);
   }
-  space.metrics().near_hits.Add(items.size() - wanted.size());
-  if (wanted.empty()) return std::move(done)(std::move(items));
+  if (batch->wanted.empty()) return std::move(done)(std::move(batch->items));
 
-  read.known = space.clock().known();
-  auto keys = std::make_shared<const std::vector<std::string>>(read.keys);
-  store_->Read(std::move(read), [this, &space, keys, wanted = std::move(wanted), items = std::move(items),
-                                 done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-    // What the near tier had is still worth sending, unless it had nothing.
-    if (!result.ok()) {
-      space.metrics().get_errors.Add(wanted.size());
-      if (wanted.size() == items.size()) return std::move(done)(result.status());
-      for (const Wanted& key : wanted) items[key.index].available = false;
-      return std::move(done)(std::move(items));
-    }
-    space.clock().Apply(result->control);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      const Wanted& key = wanted[i];
-      items[key.index].answer = FromStore(space, (*keys)[i], key.hash, key.mark, std::move(result->entries[i]));
-    }
-    std::move(done)(std::move(items));
+  batch->space = &space;
+  batch->fresh_only = command.fresh_only;
+  batch->from_store = command.from_store;
+  batch->started_nanos = now;
+  batch->wait_until_nanos = WaitEnd(space, call, 0, now);
+  batch->done = std::move(done);
+  ReadBatch(std::move(batch), call.deadline_nanos);
+}
+
+void CacheEngine::ReadBatch(std::shared_ptr<Batch> batch, int64_t deadline_nanos) {
+  ReadRequest read{.name_space = batch->space->name(),
+                   .keys = batch->keys,
+                   .known = batch->space->clock().known(),
+                   .deadline_nanos = deadline_nanos};
+  store_->Read(std::move(read), [this, batch = std::move(batch), deadline_nanos](absl::StatusOr<ReadResult> result) {
+    LandBatch(batch, deadline_nanos, std::move(result));
   });
+}
+
+void CacheEngine::LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadline_nanos,
+                            absl::StatusOr<ReadResult> result) {
+  Keyspace& space = *batch->space;
+  // What the near tier had is still worth sending, unless it had nothing.
+  if (!result.ok()) {
+    space.metrics().get_errors.Add(batch->wanted.size());
+    if (batch->wanted.size() == batch->items.size()) return std::move(batch->done)(result.status());
+    for (const Wanted& key : batch->wanted) batch->items[key.index].available = false;
+    return std::move(batch->done)(std::move(batch->items));
+  }
+  space.Absorb(result->control);
+  for (const EntryRef& entry : result->entries) {
+    if (MayBeSwept(entry, result->control)) return ReadBatch(batch, deadline_nanos);
+  }
+
+  std::vector<size_t> missing;
+  std::vector<Loader::Found> found(batch->wanted.size());
+  for (size_t i = 0; i < batch->wanted.size(); ++i) {
+    const Wanted& key = batch->wanted[i];
+    GetAnswer answer = FromStore(space, batch->keys[i], key.hash, key.mark, std::move(result->entries[i]), &found[i]);
+    if (!answer.entry || (answer.stale && batch->fresh_only)) {
+      missing.push_back(i);
+      continue;
+    }
+    CountBatchHit(space, answer);
+    KeepFresh(space, batch->keys[i], answer);
+    batch->items[key.index].answer = std::move(answer);
+  }
+  if (missing.empty() || !space.has_origin()) {
+    space.metrics().misses.Add(missing.size());
+    return std::move(batch->done)(std::move(batch->items));
+  }
+  LoadMissing(batch, missing, found);
+}
+
+void CacheEngine::LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,
+                              const std::vector<Loader::Found>& found) {
+  batch->loading.store(missing.size());
+  for (size_t i : missing) {
+    PendingGets gets(1);
+    gets[0].started_nanos = batch->started_nanos;
+    gets[0].wait_until_nanos = batch->wait_until_nanos;
+    gets[0].fresh_only = batch->fresh_only;
+    gets[0].from_store = batch->from_store;
+    gets[0].done = [batch, index = batch->wanted[i].index](absl::StatusOr<GetAnswer> answer) {
+      BatchGetItem& item = batch->items[index];
+      item.available = answer.ok();
+      if (answer.ok()) item.answer = *std::move(answer);
+      if (batch->loading.fetch_sub(1, std::memory_order_acq_rel) == 1) std::move(batch->done)(std::move(batch->items));
+    };
+    batch->space->loader().Miss(batch->keys[i], found[i], std::move(gets));
+  }
 }
 
 void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space, absl::Span<const SetCommand> commands,
@@ -81,12 +157,12 @@ void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space,
   if (!found.ok()) return std::move(done)(found.status());
   Keyspace& space = **found;
   absl::Status status = CheckBatch(space.policy(), commands.size(), "entries");
-  std::vector<int64_t> ttls_ms;
-  ttls_ms.reserve(std::min(commands.size(), kMaxBatchKeys));
+  std::vector<WriteTerms> terms;
+  terms.reserve(std::min(commands.size(), kMaxBatchKeys));
   for (size_t i = 0; status.ok() && i < commands.size(); ++i) {
     const absl::StatusOr<int64_t> ttl_ms = CheckSet(space.policy(), commands[i]);
     status = InElement("entries", i, ttl_ms.status());
-    if (ttl_ms.ok()) ttls_ms.push_back(*ttl_ms);
+    if (ttl_ms.ok()) terms.push_back({.ttl_ms = *ttl_ms});
   }
   if (!status.ok()) {
     space.metrics().refused.Add();
@@ -103,7 +179,7 @@ void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space,
   pending->answers.resize(commands.size(), SetAnswer{});
   pending->done = std::move(done);
   for (size_t i = 0; i < commands.size(); ++i) {
-    WriteChecked(call, space, commands[i], ttls_ms[i], std::nullopt, [pending, i](absl::StatusOr<SetAnswer> answer) {
+    WriteChecked(call, space, commands[i], terms[i], [pending, i](absl::StatusOr<SetAnswer> answer) {
       pending->answers[i] = std::move(answer);
       if (pending->left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         std::move(pending->done)(std::move(pending->answers));

@@ -1,57 +1,37 @@
-// The writing half of CacheEngine: Set, Touch, Invalidate, and changes of policy.
+// The writing half of CacheEngine: Set, Release, Touch, and changes of policy.
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <utility>
 
 #include "server/engine/cache_engine.h"
+#include "server/engine/new_entry.h"
+#include "server/engine/own_write.h"
 
 namespace larder {
 namespace {
 
-// One write by this replica to one key (COHERENCE N3): nothing that was read meanwhile enters the near tier, and what
-// is there leaves it both when the write starts and before it is acknowledged.
-class OwnWrite {
- public:
-  OwnWrite(Keyspace& space, std::string key)
-      : space_(&space), key_(std::move(key)), hash_(NearCache::Hash(key_)), mark_(space.marks().Mark(hash_)) {
-    space_->near().Erase(key_, hash_);
+constexpr int kMaxWriteTries = 3;
+
+// COHERENCE E3: the store judges by generation and tags; whether a pattern killed the entry is found here.
+bool KilledByPattern(Keyspace& space, std::string_view key, uint64_t epoch) {
+  for (const Stamp& stamp : space.clock().Concerning(key, TagList({}))) {
+    if (stamp.group == Stamp::Group::kPattern && !stamp.soft && stamp.epoch > epoch) return true;
   }
+  return false;
+}
 
-  const std::string& key() const { return key_; }
-
-  void End() {
-    space_->marks().Mark(hash_);
-    space_->near().Erase(key_, hash_);
-  }
-
-  // Ends the write and puts what it wrote into the near tier, unless another write of the key began or ended meanwhile:
-  // which of the two the store executed last is then not known here. One that began earlier and is still under way will
-  // take this one's entry out again when it ends.
-  void EndAdmitting(EntryRef entry) {
-    const uint64_t mark = space_->marks().Mark(hash_);
-    const bool undisturbed = mark == mark_ + 1;
-    if (!undisturbed ||
-        !space_->near().Admit(key_, hash_, std::move(entry), [&] { return space_->marks().Current(hash_) == mark; })) {
-      space_->near().Erase(key_, hash_);
-    }
-  }
-
- private:
-  Keyspace* space_;
-  std::string key_;
-  uint64_t hash_;
-  uint64_t mark_;
-};
+EntrySpec SpecOf(const SetCommand& command, int64_t ttl_ms) {
+  return {.value = command.value,
+          .content_type = command.content_type,
+          .tags = command.tags,
+          .stale_for_ms = command.stale_for_ms,
+          .sliding = command.sliding,
+          .absent = command.absent,
+          .ttl_ms = ttl_ms};
+}
 
 }  // namespace
-
-absl::StatusOr<int64_t> CacheEngine::CheckSet(const NamespacePolicy& policy, const SetCommand& command) const {
-  if (absl::Status status = CheckKey(policy, command.key); !status.ok()) return status;
-  if (absl::Status status = CheckValue(policy, command.value); !status.ok()) return status;
-  if (absl::Status status = CheckContentType(command.content_type); !status.ok()) return status;
-  return ResolveTtl(policy, command.ttl);
-}
 
 void CacheEngine::Set(const CallContext& call, const SetCommand& command, Done<SetAnswer> done) {
   absl::StatusOr<Keyspace*> found = Find(command.name_space);
@@ -62,7 +42,7 @@ void CacheEngine::Set(const CallContext& call, const SetCommand& command, Done<S
     space.metrics().refused.Add();
     return std::move(done)(ttl_ms.status());
   }
-  WriteChecked(call, space, command, *ttl_ms, std::nullopt, std::move(done));
+  WriteChecked(call, space, command, {.ttl_ms = *ttl_ms}, std::move(done));
 }
 
 void CacheEngine::SetIfUntouchedSince(const CallContext& call, const SetCommand& command, ClockPosition as_of,
@@ -77,60 +57,133 @@ void CacheEngine::SetIfUntouchedSince(const CallContext& call, const SetCommand&
   }
   SetCommand fill = command;
   fill.condition = {.kind = Condition::Kind::kAbsent};
-  WriteChecked(call, space, fill, *ttl_ms, as_of, std::move(done));
+  WriteChecked(call, space, fill, {.ttl_ms = *ttl_ms, .as_of = as_of}, std::move(done));
 }
 
+// A Set under way.
+struct CacheEngine::Write {
+  Write(Keyspace& in, std::string_view key) : space(in), own(in, std::string(key)) {}
+
+  Keyspace& space;
+  OwnWrite own;
+  EntryRef entry;
+  Condition condition;
+  std::optional<FillToken> fill;
+  std::optional<ClockPosition> as_of;
+  uint64_t dead_version = 0;
+  uint64_t alive_version = 0;
+  int tries = 0;
+  int64_t ttl_ms = 0;
+  int64_t started_nanos = 0;
+  int64_t deadline_nanos = 0;
+  Done<SetAnswer> done;
+};
+
 void CacheEngine::WriteChecked(const CallContext& call, Keyspace& space, const SetCommand& command,
-                               int64_t asked_ttl_ms, std::optional<ClockPosition> as_of, Done<SetAnswer> done) {
-  if (!space.policy().enabled) return SetWhileDisabled(call, space, command, asked_ttl_ms, std::move(done));
+                               const WriteTerms& terms, Done<SetAnswer> done) {
+  if (!space.policy().enabled) return SetWhileDisabled(call, space, command, terms.ttl_ms, std::move(done));
 
   const int64_t start = clock_->NowNanos();
-  const uint64_t version = versions_.Next();
-  const int64_t ttl_ms = ApplyJitter(space.policy(), asked_ttl_ms, versions_.Next());
-  EntryRef entry = Entry::Create({.version = version,
-                                  .created_nanos = start,
-                                  .expires_nanos = start + ttl_ms * kNanosPerMilli,
-                                  .read_nanos = start},
-                                 command.content_type, command.value);
+  NewEntry made = MakeNewEntry(space.policy(), SpecOf(command, terms.ttl_ms), versions_, start);
+  auto write = std::make_shared<Write>(space, command.key);
+  write->entry = std::move(made.entry);
+  write->condition = command.condition;
+  write->fill = command.fill;
+  write->as_of = terms.as_of;
+  write->ttl_ms = made.ttl_ms;
+  write->started_nanos = start;
+  write->deadline_nanos = call.deadline_nanos;
+  write->done = std::move(done);
+  SendWrite(std::move(write));
+}
+
+void CacheEngine::SendWrite(std::shared_ptr<Write> write) {
+  ++write->tries;
+  WriteRequest request{.name_space = write->space.name(),
+                       .key = write->own.key(),
+                       .entry = write->entry,
+                       .condition = write->condition,
+                       .fill = write->fill,
+                       .as_of = write->as_of,
+                       .dead_version = write->dead_version,
+                       .alive_version = write->alive_version,
+                       .known = write->space.clock().known(),
+                       .deadline_nanos = write->deadline_nanos};
+  store_->Write(std::move(request),
+                [this, write](absl::StatusOr<WriteResult> result) { EndWrite(write, std::move(result)); });
+}
+
+void CacheEngine::EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<WriteResult> result) {
+  KeyspaceMetrics& metrics = write->space.metrics();
+  if (!result.ok()) {
+    write->own.End();
+    metrics.set_errors.Add();
+    return std::move(write->done)(result.status());
+  }
+  write->space.Absorb(result->control);
+  if (!result->applied) {
+    const uint64_t current = result->current_version;
+    const bool dead = current != 0 && current != write->dead_version &&
+                      KilledByPattern(write->space, write->own.key(), result->current_epoch);
+    // Nothing was written, so that it may be tried again: this time the store is told what was found of the entry.
+    if ((dead || result->must_judge) && write->tries < kMaxWriteTries && !write->fill.has_value()) {
+      (dead ? write->dead_version : write->alive_version) = current;
+      return SendWrite(write);
+    }
+    // Whoever waits for the key need not wait for the end of a lease that cannot be used any more.
+    if (write->fill.has_value()) write->space.loader().GiveBack(write->own.key(), *write->fill, /*failed=*/false);
+    write->own.End();
+    (write->fill.has_value() ? metrics.fills_aborted : metrics.sets_aborted).Add();
+    return std::move(write->done)(SetAnswer{.applied = false, .version = dead ? 0 : current});
+  }
+  // COHERENCE P2: a pattern that was invalidated since killed it on arrival, which the store could not know.
+  const bool loaded = write->fill.has_value() || write->as_of.has_value();
+  if (loaded && write->space.clock().Judge(write->own.key(), *write->entry) == Judgement::kDead) {
+    write->own.End();
+    (write->fill.has_value() ? metrics.fills_aborted : metrics.sets_aborted).Add();
+    return std::move(write->done)(SetAnswer{});
+  }
+  const uint64_t written = write->entry->meta().version;
+  write->own.EndAdmitting(std::move(write->entry));
+  (write->fill.has_value() ? metrics.fills : metrics.sets).Add();
+  metrics.set_latency.Record(clock_->NowNanos() - write->started_nanos);
+  std::move(write->done)(SetAnswer{.applied = true, .version = written, .ttl_ms = write->ttl_ms});
+}
+
+void CacheEngine::Release(const CallContext& call, const ReleaseCommand& command, Done<bool> done) {
+  absl::StatusOr<Keyspace*> found = FindForKey(command.name_space, command.key);
+  if (!found.ok()) return std::move(done)(found.status());
+  Keyspace& space = **found;
+  const NamespacePolicy& policy = space.policy();
+  ReleaseRequest release{.name_space = space.name(),
+                         .key = std::string(command.key),
+                         .token = command.lease.token,
+                         .pause_nanos = policy.refresh_retry_ms * kNanosPerMilli,
+                         .serve_stale_nanos = policy.stale_if_error_ms * kNanosPerMilli,
+                         .max_life_nanos = policy.max_ttl_ms * kNanosPerMilli,
+                         .deadline_nanos = call.deadline_nanos};
+  // What it gives a stale entry to live must be seen here, too.
   OwnWrite own(space, std::string(command.key));
-  WriteRequest write{.name_space = space.name(),
-                     .key = own.key(),
-                     .entry = entry,
-                     .condition = command.condition,
-                     .as_of = as_of,
-                     .known = space.clock().known(),
-                     .deadline_nanos = call.deadline_nanos};
-  store_->Write(std::move(write), [this, &space, own = std::move(own), entry = std::move(entry), ttl_ms, start,
-                                   done = std::move(done)](absl::StatusOr<WriteResult> result) mutable {
-    if (!result.ok()) {
-      own.End();
-      space.metrics().set_errors.Add();
-      return std::move(done)(result.status());
-    }
-    space.clock().Apply(result->control);
-    if (!result->applied) {
-      own.End();
-      space.metrics().sets_aborted.Add();
-      return std::move(done)(SetAnswer{.applied = false, .version = result->current_version});
-    }
-    const uint64_t written = entry->meta().version;
-    own.EndAdmitting(std::move(entry));
-    space.metrics().sets.Add();
-    space.metrics().set_latency.Record(clock_->NowNanos() - start);
-    std::move(done)(SetAnswer{.applied = true, .version = written, .ttl_ms = ttl_ms});
-  });
+  store_->Release(std::move(release),
+                  [&space, own = std::move(own), done = std::move(done)](absl::StatusOr<ReleaseResult> result) mutable {
+                    own.End();
+                    if (!result.ok()) return std::move(done)(result.status());
+                    if (result->held) space.metrics().releases.Add();
+                    std::move(done)(result->held);
+                  });
 }
 
 // Nothing is stored, but what the store still has under the key is now old: were the cache switched on again with it
 // there, it would be served.
 void CacheEngine::SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t ttl_ms,
                                    Done<SetAnswer> done) {
-  if (command.condition.kind == Condition::Kind::kPresent || command.condition.kind == Condition::Kind::kVersion) {
+  if (command.condition.kind == Condition::Kind::kPresent || command.condition.kind == Condition::Kind::kVersion ||
+      command.fill.has_value()) {
     space.metrics().sets_aborted.Add();
     return std::move(done)(SetAnswer{});
   }
   const uint64_t version = versions_.Next();
-  EraseKeys(call, space, {std::string(command.key)},
+  EraseKeys(call, space, {std::string(command.key)}, /*soft=*/false,
             [version, ttl_ms, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
               if (!erased.ok()) return std::move(done)(erased.status());
               std::move(done)(SetAnswer{.applied = true, .version = version, .ttl_ms = ttl_ms});
@@ -154,6 +207,7 @@ void CacheEngine::Touch(const CallContext& call, const TouchCommand& command, Do
                      .key = own.key(),
                      .ttl_nanos = *ttl_ms * kNanosPerMilli,
                      .max_life_nanos = space.policy().max_ttl_ms * kNanosPerMilli,
+                     .version = 0,
                      .known = space.clock().known(),
                      .deadline_nanos = call.deadline_nanos};
   store_->Touch(std::move(touch), [&space, own = std::move(own),
@@ -163,71 +217,12 @@ void CacheEngine::Touch(const CallContext& call, const TouchCommand& command, Do
       space.metrics().touch_errors.Add();
       return std::move(done)(result.status());
     }
-    space.clock().Apply(result->control);
+    space.Absorb(result->control);
+    if (result->found && KilledByPattern(space, own.key(), result->epoch)) *result = TouchResult{};
     (result->found ? space.metrics().touches : space.metrics().touch_misses).Add();
     std::move(done)(
         TouchAnswer{.found = result->found, .version = result->version, .ttl_ms = result->ttl_nanos / kNanosPerMilli});
   });
-}
-
-void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& command, Done<InvalidateAnswer> done) {
-  absl::StatusOr<Keyspace*> found = Find(command.name_space);
-  if (!found.ok()) return std::move(done)(found.status());
-  Keyspace& space = **found;
-  const NamespacePolicy& policy = space.policy();
-  absl::Status status = command.keys.empty() && command.all ? absl::OkStatus()
-                        : command.keys.empty() ? absl::InvalidArgumentError("keys: none named, and `all` not set")
-                                               : CheckBatch(policy, command.keys.size(), "keys");
-  for (size_t i = 0; status.ok() && i < command.keys.size(); ++i) {
-    status = InElement("keys", i, CheckKey(policy, command.keys[i]));
-  }
-  if (!status.ok()) {
-    space.metrics().refused.Add();
-    return std::move(done)(status);
-  }
-
-  if (command.keys.empty()) return InvalidateAll(call, space, 0, std::move(done));
-  std::vector<std::string> keys(command.keys.begin(), command.keys.end());
-  const size_t named = keys.size();
-  EraseKeys(
-      call, space, std::move(keys),
-      [this, call, &space, named, all = command.all, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
-        if (!erased.ok()) {
-          space.metrics().invalidated_keys_errors.Add();
-          return std::move(done)(erased.status());
-        }
-        space.metrics().invalidated_keys.Add(named);
-        if (all) return InvalidateAll(call, space, *erased, std::move(done));
-        std::move(done)(InvalidateAnswer{.dropped = *erased});
-      });
-}
-
-void CacheEngine::EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys,
-                            Done<int64_t> done) {
-  std::vector<OwnWrite> own;
-  own.reserve(keys.size());
-  for (const std::string& key : keys) own.emplace_back(space, key);
-  EraseRequest erase{.name_space = space.name(), .keys = std::move(keys), .deadline_nanos = call.deadline_nanos};
-  store_->Erase(std::move(erase),
-                [own = std::move(own), done = std::move(done)](absl::StatusOr<EraseResult> result) mutable {
-                  for (OwnWrite& write : own) write.End();
-                  if (!result.ok()) return std::move(done)(result.status());
-                  std::move(done)(result->erased);
-                });
-}
-
-void CacheEngine::InvalidateAll(const CallContext& call, Keyspace& space, int64_t dropped,
-                                Done<InvalidateAnswer> done) {
-  store_->InvalidateAll(space.name(), space.clock().known(), call.deadline_nanos,
-                        [&space, dropped, done = std::move(done)](absl::StatusOr<ControlUpdate> update) mutable {
-                          if (!update.ok()) {
-                            space.metrics().invalidated_all_errors.Add();
-                            return std::move(done)(update.status());
-                          }
-                          space.clock().Apply(*update);
-                          space.metrics().invalidated_all.Add();
-                          std::move(done)(InvalidateAnswer{.dropped = dropped});
-                        });
 }
 
 void CacheEngine::Position(const CallContext& call, std::string_view name_space, Done<ClockPosition> done) {
@@ -237,7 +232,7 @@ void CacheEngine::Position(const CallContext& call, std::string_view name_space,
   store_->ReadControl(space.name(), space.clock().known(), call.deadline_nanos,
                       [&space, done = std::move(done)](absl::StatusOr<ControlUpdate> update) mutable {
                         if (!update.ok()) return std::move(done)(update.status());
-                        space.clock().Apply(*update);
+                        space.Absorb(*update);
                         std::move(done)(ClockPosition{update->generation, update->epoch});
                       });
 }
@@ -282,7 +277,7 @@ void CacheEngine::ReplacePolicies(const std::vector<NamespacePolicy>& policies, 
     store_->RaiseBarrier(space.name(), deadline_nanos,
                          [&space, policy, revision, pending](absl::StatusOr<ControlUpdate> update) {
                            if (update.ok()) {
-                             space.clock().Apply(*update);
+                             space.Absorb(*update);
                              space.ReplacePolicy(policy, revision);
                            }
                            pending->End(update.status());

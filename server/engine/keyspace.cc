@@ -29,6 +29,21 @@ Counter& Invalidations(Registry& registry, const std::string& name, const char* 
                              {{"namespace", name}, {"kind", kind}, {"result", result}});
 }
 
+Counter& Leases(Registry& registry, const std::string& name, const char* result) {
+  return registry.AddCounter("cache_leases_total", "Leases to load a key, by what became of them here.",
+                             {{"namespace", name}, {"result", result}});
+}
+
+Counter& Waits(Registry& registry, const std::string& name, const char* result) {
+  return registry.AddCounter("cache_waits_total", "Gets that were to wait for what somebody else was loading.",
+                             {{"namespace", name}, {"result", result}});
+}
+
+Counter& Fills(Registry& registry, const std::string& name, const char* result) {
+  return registry.AddCounter("cache_fills_total", "Loaded values that were to be stored.",
+                             {{"namespace", name}, {"result", result}});
+}
+
 Histogram& Latency(Registry& registry, const std::string& name, const char* operation, const char* result) {
   return registry.AddHistogram(kLatency, kLatencyHelp,
                                {{"namespace", name}, {"operation", operation}, {"result", result}});
@@ -53,13 +68,36 @@ KeyspaceMetrics::KeyspaceMetrics(Registry& registry, const std::string& name)
       invalidated_keys_errors(Invalidations(registry, name, "key", "error")),
       invalidated_all_errors(Invalidations(registry, name, "all", "error")),
       near_aged(registry.AddCounter(kEvictions, kEvictionsHelp, {{"namespace", name}, {"reason", "aged"}})),
+      stale_hits(registry.AddCounter("cache_stale_serves_total", "Hits that were answered with a stale value.",
+                                     {{"namespace", name}})),
+      absent_hits(registry.AddCounter("cache_absent_serves_total",
+                                      "Hits that said that it is known that there is none.", {{"namespace", name}})),
+      leases(Leases(registry, name, "granted")),
+      waits(Waits(registry, name, "waited")),
+      waits_refused(Waits(registry, name, "refused")),
+      fills(Fills(registry, name, "ok")),
+      fills_aborted(Fills(registry, name, "aborted")),
+      releases(Leases(registry, name, "released")),
+      sliding_touches(Writes(registry, name, "slide", "ok")),
+      invalidated_groups(Invalidations(registry, name, "group", "ok")),
+      invalidated_groups_errors(Invalidations(registry, name, "group", "error")),
+      collapses(Invalidations(registry, name, "group", "collapsed")),
+      swept(registry.AddCounter("cache_swept_total", "Entries and leases that a sweep of this replica removed.",
+                                {{"namespace", name}})),
+      fill_latency(registry.AddHistogram("cache_fill_seconds", "Time that the origin took to load a value.",
+                                         {{"namespace", name}})),
       near_hit_latency(Latency(registry, name, "get", "near_hit")),
       store_hit_latency(Latency(registry, name, "get", "store_hit")),
       miss_latency(Latency(registry, name, "get", "miss")),
       set_latency(Latency(registry, name, "set", "ok")) {}
 
 Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry)
-    : name_(policy.name), near_({.capacity_bytes = near_bytes}), metrics_(registry, policy.name), policy_(nullptr) {
+    : name_(policy.name),
+      near_({.capacity_bytes = near_bytes}),
+      clock_(2 * (policy.max_live_tags + policy.max_live_patterns)),
+      metrics_(registry, policy.name),
+      policy_(nullptr) {
+  if (const size_t hottest = HottestWanted(policy); hottest > 0) hot_keys_ = std::make_unique<HotKeys>(hottest);
   ReplacePolicy(std::move(policy), BeginPolicyChange());
   using Field = uint64_t NearCacheStats::*;
   const auto evictions = [&](const char* reason, Field field) {
@@ -70,12 +108,32 @@ Keyspace::Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry
   evictions("expired", &NearCacheStats::expired);
   evictions("invalidated", &NearCacheStats::erased);
   evictions("oversized", &NearCacheStats::oversized);
+  registry.AddCounterCallback(kInvalidations, kInvalidationsHelp,
+                              {{"namespace", name_}, {"kind", "group"}, {"result", "folded"}},
+                              [this] { return static_cast<double>(clock_.folds()); });
+  registry.AddGauge("cache_waiting", "Gets that wait for what somebody else is loading.", {{"namespace", name_}},
+                    [this] { return loader_ == nullptr ? 0.0 : static_cast<double>(loader_->waiting()); });
+  registry.AddGauge("cache_live_tags", "Invalidated tags that are remembered.", {{"namespace", name_}},
+                    [this] { return static_cast<double>(clock_.tags()); });
+  registry.AddGauge("cache_live_patterns", "Invalidated patterns that are remembered.", {{"namespace", name_}},
+                    [this] { return static_cast<double>(clock_.patterns()); });
   registry.AddGauge("cache_near_entries", "Entries in the near tier.", {{"namespace", name_}},
                     [this] { return static_cast<double>(near_.Stats().entries); });
   registry.AddGauge("cache_near_bytes", "Bytes that the near tier takes, overhead included.", {{"namespace", name_}},
                     [this] { return static_cast<double>(near_.Stats().bytes); });
   registry.AddGauge("cache_near_capacity_bytes", "Bytes that the near tier may take.", {{"namespace", name_}},
                     [this] { return static_cast<double>(near_.Stats().capacity_bytes); });
+}
+
+Keyspace::~Keyspace() = default;
+
+void Keyspace::SetLoader(std::unique_ptr<Loader> loader) { loader_ = std::move(loader); }
+
+void Keyspace::Absorb(const ControlUpdate& update) {
+  if (!clock_.Apply(update)) return;
+  // COHERENCE C4.
+  marks_.MarkAll();
+  near_.Clear();
 }
 
 Counter& RefusedForNoNamespace(Registry& registry) {

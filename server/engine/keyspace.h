@@ -12,7 +12,10 @@
 #include "core/mutex.h"
 #include "core/near_cache.h"
 #include "core/write_marks.h"
+#include "server/engine/hot_keys.h"
+#include "server/engine/loader.h"
 #include "server/engine/logical_clock.h"
+#include "server/engine/read_flights.h"
 #include "server/metrics/metrics.h"
 #include "server/policy/policy.h"
 
@@ -38,6 +41,22 @@ struct KeyspaceMetrics {
   Counter& invalidated_keys_errors;
   Counter& invalidated_all_errors;
   Counter& near_aged;
+  Counter& stale_hits;
+  Counter& absent_hits;
+  Counter& leases;
+  Counter& waits;
+  Counter& waits_refused;
+  Counter& fills;
+  Counter& fills_aborted;
+  Counter origin_loads;  // for Stats alone: the origin's own metrics tell more
+  Counter origin_errors;
+  Counter& releases;
+  Counter& sliding_touches;
+  Counter& invalidated_groups;
+  Counter& invalidated_groups_errors;
+  Counter& collapses;
+  Counter& swept;
+  Histogram& fill_latency;
   Histogram& near_hit_latency;
   Histogram& store_hit_latency;
   Histogram& miss_latency;
@@ -51,6 +70,7 @@ Counter& RefusedForNoNamespace(Registry& registry);
 class Keyspace {
  public:
   Keyspace(NamespacePolicy policy, size_t near_bytes, Registry& registry);
+  ~Keyspace();
   Keyspace(const Keyspace&) = delete;
   Keyspace& operator=(const Keyspace&) = delete;
 
@@ -63,9 +83,22 @@ class Keyspace {
   uint64_t BeginPolicyChange();
   void ReplacePolicy(NamespacePolicy policy, uint64_t revision);
 
+  // Before the first call for the namespace.
+  void SetLoader(std::unique_ptr<Loader> loader);
+
+  // Takes in what an answer of the store told; to be called before anything in the answer is judged. Where that means
+  // that an invalidation may have been missed, the near tier is emptied and nothing under way enters it.
+  void Absorb(const ControlUpdate& update);
+
   NearCache& near() { return near_; }
   LogicalClock& clock() { return clock_; }
   WriteMarks& marks() { return marks_; }
+  ReadFlights& reads() { return reads_; }
+  Loader& loader() { return *loader_; }
+  bool has_origin() const { return loader_->has_origin(); }
+  RefreshMemo& slides() { return slides_; }  // which sliding entries were given their time again of late
+  // Which keys are read most; null where no warm-up asks for it.
+  HotKeys* hot_keys() { return hot_keys_.get(); }
   KeyspaceMetrics& metrics() { return metrics_; }
 
  private:
@@ -73,7 +106,11 @@ class Keyspace {
   NearCache near_;
   LogicalClock clock_;
   WriteMarks marks_;
+  ReadFlights reads_;
+  RefreshMemo slides_;
   KeyspaceMetrics metrics_;
+  std::unique_ptr<HotKeys> hot_keys_;
+  std::unique_ptr<Loader> loader_;
   std::atomic<const NamespacePolicy*> policy_;
   Mutex mutex_;
   uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 0;

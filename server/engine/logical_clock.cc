@@ -1,42 +1,168 @@
 #include "server/engine/logical_clock.h"
 
 #include <algorithm>
+#include <cstddef>
+
+#include "core/pattern.h"
 
 namespace larder {
+namespace {
+
+// What an entry remembers: the change up to which it was judged, and the judgement in the lowest bits. Never 0, since
+// changes count from 1.
+constexpr int kJudgementBits = 2;
+constexpr uint64_t kJudgementMask = (1 << kJudgementBits) - 1;
+
+uint64_t Verdict(uint64_t changes, Judgement judgement) {
+  return changes << kJudgementBits | static_cast<uint64_t>(judgement);
+}
+
+// Beyond so many changes, the table's indexes find what concerns an entry sooner than a look at each.
+constexpr size_t kRecent = 32;
+
+bool Concerns(const Stamp& stamp, std::string_view key, TagList tags) {
+  switch (stamp.group) {
+    case Stamp::Group::kAll:
+      return true;
+    case Stamp::Group::kTag:
+      for (std::string_view tag : tags) {
+        if (tag == stamp.name) return true;
+      }
+      return false;
+    case Stamp::Group::kPattern:
+      return MatchesPattern(stamp.name, key);
+  }
+  return true;
+}
+
+}  // namespace
 
 ClockPosition LogicalClock::known() const {
   MutexLock lock(&mutex_);
   return {generation_, epoch_};
 }
 
-void LogicalClock::Apply(const ControlUpdate& update) {
+bool LogicalClock::Apply(const ControlUpdate& update) {
   MutexLock lock(&mutex_);
-  if (update.generation != generation_) {
-    // A late answer from before the present generation must not bring the old one back. A partial one cannot start a
-    // generation either: stamps before it would be missing.
-    if (update.sequence < sequence_ || update.since != 0) return;
-    generation_ = update.generation;
-    epoch_ = update.epoch;
-    all_stamp_ = update.all_stamp;
-    sequence_ = update.sequence;
-    changes_.fetch_add(1, std::memory_order_release);
-    return;
-  }
+  const bool other_generation = update.generation != generation_;
+  if (other_generation && !StartGeneration(update)) return false;
   sequence_ = std::max(sequence_, update.sequence);
-  if (update.all_stamp > all_stamp_) {
-    all_stamp_ = update.all_stamp;
-    changes_.fetch_add(1, std::memory_order_release);
-  }
+  // COHERENCE C4: what was told before is never taken back, so only what was swept before it was told is missing. A new
+  // generation has ended everything that could miss it.
+  const bool missed = !other_generation && update.floor > epoch_;
+  floor_ = std::max(floor_, update.floor);
+  AddStamps(update.stamps);
   // COHERENCE C2: only if every stamp up to update.epoch is known now.
   if (update.since <= epoch_) epoch_ = std::max(epoch_, update.epoch);
+  return missed;
 }
 
-bool LogicalClock::IsValid(const Entry& entry) const {
-  if (entry.validated_at() == changes_.load(std::memory_order_acquire)) return true;
-  MutexLock lock(&mutex_);
-  if (entry.meta().generation != generation_ || entry.meta().epoch < all_stamp_) return false;
-  entry.set_validated_at(changes_.load(std::memory_order_relaxed));
+bool LogicalClock::StartGeneration(const ControlUpdate& update) {
+  // A late answer from before the present generation must not bring the old one back. A partial one cannot start a
+  // generation either: stamps before it would be missing.
+  if (update.sequence < sequence_ || update.since != 0) return false;
+  generation_ = update.generation;
+  epoch_ = 0;
+  forgotten_ = 0;
+  floor_ = 0;
+  stamps_.Clear();
+  recent_.clear();
+  generation_began_ = changes_.fetch_add(1, std::memory_order_release) + 1;
   return true;
+}
+
+void LogicalClock::AddStamps(const std::vector<Stamp>& stamps) {
+  for (const Stamp& stamp : stamps) {
+    if (stamp.epoch <= forgotten_ || !stamps_.Add(stamp)) continue;
+    recent_.push_back(stamp);
+    if (recent_.size() > kRecent) recent_.pop_front();
+    changes_.fetch_add(1, std::memory_order_release);
+  }
+  if (stamps_.tags() + stamps_.patterns() > max_stamps_) {
+    ForgetStamps(stamps_.MiddleEpoch());
+    ++folds_;
+  }
+}
+
+void LogicalClock::ForgetStamps(uint64_t epoch) {
+  forgotten_ = epoch;
+  stamps_.Forget(epoch);
+  recent_.clear();
+  changes_.fetch_add(1, std::memory_order_release);
+}
+
+Judgement LogicalClock::Judge(std::string_view key, const Entry& entry) const {
+  const uint64_t verdict = entry.verdict();
+  const uint64_t judged_at = verdict >> kJudgementBits;
+  const auto before = static_cast<Judgement>(verdict & kJudgementMask);
+  if (judged_at == changes_.load(std::memory_order_acquire)) return before;
+
+  MutexLock lock(&mutex_);
+  const uint64_t now = changes_.load(std::memory_order_relaxed);
+  // Never so if it was not judged yet: of the changes up to `now` the first has no stamp.
+  const bool by_recent = now - judged_at <= recent_.size();
+  Judgement judgement = by_recent ? JudgeByRecent(key, entry, before, now - judged_at) : JudgeAnew(key, entry);
+  // COHERENCE C4: that a stamp is forgotten makes nothing better than it was found by it.
+  if (judged_at >= generation_began_) judgement = std::max(judgement, before);
+  entry.set_verdict(Verdict(now, judgement));
+  return judgement;
+}
+
+Judgement LogicalClock::JudgeByRecent(std::string_view key, const Entry& entry, Judgement before,
+                                      uint64_t changes) const {
+  Judgement judgement = before;
+  for (auto stamp = recent_.end() - static_cast<std::ptrdiff_t>(changes); stamp != recent_.end(); ++stamp) {
+    const Judgement by_it = stamp->soft ? Judgement::kStale : Judgement::kDead;
+    if (by_it <= judgement || stamp->epoch <= entry.meta().epoch) continue;
+    if (Concerns(*stamp, key, entry.tags())) judgement = by_it;
+  }
+  return judgement;
+}
+
+Judgement LogicalClock::JudgeAnew(std::string_view key, const Entry& entry) const {
+  const EntryMeta& meta = entry.meta();
+  if (meta.generation != generation_ || meta.epoch < forgotten_) return Judgement::kDead;
+  return stamps_.Judge(key, entry.tags(), meta.epoch);
+}
+
+void LogicalClock::Forget(uint64_t epoch) {
+  MutexLock lock(&mutex_);
+  if (epoch > forgotten_) ForgetStamps(epoch);
+}
+
+void LogicalClock::ForgetHardPatterns(uint64_t epoch) {
+  MutexLock lock(&mutex_);
+  stamps_.ForgetHardPatterns(std::min(epoch, floor_));
+}
+
+uint64_t LogicalClock::floor() const {
+  MutexLock lock(&mutex_);
+  return floor_;
+}
+
+std::vector<Stamp> LogicalClock::Concerning(std::string_view key, TagList tags) const {
+  MutexLock lock(&mutex_);
+  return stamps_.Concerning(key, tags);
+}
+
+uint64_t LogicalClock::latest_hard() const {
+  MutexLock lock(&mutex_);
+  return std::max(stamps_.latest_hard(), forgotten_);
+}
+
+size_t LogicalClock::tags() const {
+  MutexLock lock(&mutex_);
+  return stamps_.tags();
+}
+
+size_t LogicalClock::patterns() const {
+  MutexLock lock(&mutex_);
+  return stamps_.patterns();
+}
+
+uint64_t LogicalClock::folds() const {
+  MutexLock lock(&mutex_);
+  return folds_;
 }
 
 }  // namespace larder

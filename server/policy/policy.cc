@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "server/policy/words.h"
 
 namespace larder {
 namespace {
@@ -13,26 +12,22 @@ namespace {
 constexpr int64_t kSecondMs = 1'000;
 constexpr int64_t kMinuteMs = 60 * kSecondMs;
 
-// Bounds on what an error message repeats: it travels in the headers of the answer.
-constexpr size_t kMaxQuotedBytes = 63;
-constexpr size_t kMaxListedClasses = 16;
-
-std::string Quote(std::string_view text) {
-  const bool cut = text.size() > kMaxQuotedBytes;
-  return absl::StrCat("\"", absl::CHexEscape(std::string(text.substr(0, kMaxQuotedBytes))), cut ? "…\"" : "\"");
-}
+constexpr int64_t kMaxStaleForMs = 3650 * 24 * 60 * kMinuteMs;
 
 std::string ListClasses(const NamespacePolicy& policy) {
-  if (policy.ttl_classes.empty()) return "none";
-  std::vector<std::string> names;
-  for (const auto& [name, ttl_ms] : policy.ttl_classes) {
-    if (names.size() == kMaxListedClasses) {
-      names.emplace_back("…");
-      break;
-    }
-    names.push_back(name);
-  }
-  return absl::StrJoin(names, ", ");
+  std::vector<std::string_view> names;
+  for (const auto& [name, ttl_ms] : policy.ttl_classes) names.push_back(name);
+  return ListNames(names);
+}
+
+absl::Status CheckGroup(std::string_view name, size_t limit) {
+  if (name.empty()) return absl::InvalidArgumentError(absl::StrCat("empty, must be 1 to ", limit, " bytes"));
+  if (name.size() <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name.size(), " bytes, the limit is ", limit));
+}
+
+absl::Status TagError(size_t index, std::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("tags[", index, "]: ", std::string(what)));
 }
 
 }  // namespace
@@ -85,6 +80,23 @@ absl::Status CheckBatch(const NamespacePolicy& policy, size_t keys, std::string_
   return absl::OkStatus();
 }
 
+absl::Status CheckTag(std::string_view tag) { return CheckGroup(tag, kMaxTagBytes); }
+
+absl::Status CheckPattern(std::string_view pattern) { return CheckGroup(pattern, kMaxPatternBytes); }
+
+absl::Status CheckTags(const NamespacePolicy& policy, const std::vector<std::string_view>& tags) {
+  if (tags.size() > policy.max_tags) {
+    return absl::InvalidArgumentError(absl::StrCat("tags: ", tags.size(), ", the limit is ", policy.max_tags));
+  }
+  for (size_t i = 0; i < tags.size(); ++i) {
+    if (const absl::Status status = CheckTag(tags[i]); !status.ok()) return TagError(i, std::string(status.message()));
+    const auto end = tags.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto first = std::find(tags.begin(), end, tags[i]);
+    if (first != end) return TagError(i, absl::StrCat("the same as tags[", first - tags.begin(), "]"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> ResolveTtl(const NamespacePolicy& policy, const TtlChoice& choice) {
   if (choice.ttl_ms.has_value() && choice.ttl_class.has_value()) {
     return absl::InvalidArgumentError("ttl_ms, ttl_class: only one of them may be given");
@@ -96,11 +108,22 @@ absl::StatusOr<int64_t> ResolveTtl(const NamespacePolicy& policy, const TtlChoic
   if (choice.ttl_class.has_value()) {
     const auto found = policy.ttl_classes.find(*choice.ttl_class);
     if (found != policy.ttl_classes.end()) return found->second;
-    return absl::InvalidArgumentError(absl::StrCat("ttl_class: ", Quote(*choice.ttl_class),
+    return absl::InvalidArgumentError(absl::StrCat("ttl_class: ", QuoteCallers(*choice.ttl_class),
                                                    " is not a class of namespace \"", policy.name,
                                                    "\" (it has: ", ListClasses(policy), ")"));
   }
   return policy.default_ttl_ms;
+}
+
+absl::StatusOr<Lifetime> ResolveLifetime(const NamespacePolicy& policy, int64_t ttl_ms,
+                                         std::optional<int64_t> stale_for_ms) {
+  const int64_t stale_ms = stale_for_ms.value_or(policy.stale_for_ms);
+  if (stale_ms < 0 || stale_ms > kMaxStaleForMs) {
+    return absl::InvalidArgumentError(absl::StrCat("stale_for_ms: ", stale_ms, ", must be 0 to ", kMaxStaleForMs));
+  }
+  const int64_t soft_ms = std::clamp<int64_t>(ttl_ms, 1, policy.max_ttl_ms);
+  // Compared as what is left, so that no sum leaves 64 bits.
+  return Lifetime{.soft_ms = soft_ms, .hard_ms = soft_ms + std::min(stale_ms, policy.max_ttl_ms - soft_ms)};
 }
 
 int64_t ApplyJitter(const NamespacePolicy& policy, int64_t ttl_ms, uint64_t random) {

@@ -1,8 +1,10 @@
 #include "server/redis/control_record.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/store/random_bits.h"
@@ -12,8 +14,19 @@ namespace {
 
 constexpr std::string_view kHeadPrefix = "head:";
 constexpr std::string_view kKnownHeadPrefix = "head:1:";
+constexpr std::string_view kSweptPrefix = "swept:";
 constexpr size_t kGenerationDigits = 16;
 constexpr double kMaxStamp = 9007199254740992.0;  // 2^53: the scores are doubles
+
+struct StampKind {
+  std::string_view prefix;
+  Stamp::Group group;
+  bool soft;
+};
+constexpr std::array<StampKind, 4> kNamedStamps = {{{"ht:", Stamp::Group::kTag, false},
+                                                    {"st:", Stamp::Group::kTag, true},
+                                                    {"hp:", Stamp::Group::kPattern, false},
+                                                    {"sp:", Stamp::Group::kPattern, true}}};
 
 // The generation that a member holds, 0 if that makes no sense.
 uint64_t GenerationOf(std::string_view head) {
@@ -33,8 +46,19 @@ absl::Status AddMember(std::string_view member, double score, ControlRange& rang
     return absl::OkStatus();
   }
   if (!(score >= 0 && score <= kMaxStamp)) return absl::InternalError("a stamp of the control record is out of range");
-  if (member == "epoch") range.epoch = static_cast<uint64_t>(score);
-  if (member == "all") range.all_stamp = static_cast<uint64_t>(score);
+  const auto epoch = static_cast<uint64_t>(score);
+  if (member == "epoch") {
+    range.epoch = epoch;
+  } else if (member.starts_with(kSweptPrefix)) {
+    std::from_chars(member.data() + kSweptPrefix.size(), member.data() + member.size(), range.floor);
+  } else if (member == "all" || member == "soft:all") {
+    range.stamps.push_back({Stamp::Group::kAll, member != "all", epoch, {}});
+  } else {
+    for (const StampKind& kind : kNamedStamps) {
+      if (!member.starts_with(kind.prefix)) continue;
+      range.stamps.push_back({kind.group, kind.soft, epoch, std::string(member.substr(kind.prefix.size()))});
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -71,14 +95,22 @@ absl::StatusOr<std::optional<ControlRange>> ParseControlRange(RedisReplyView rep
   return range;
 }
 
-ControlUpdate UpdateOf(const ControlRange& range, ClockPosition known, uint64_t sequence) {
+ControlUpdate UpdateOf(ControlRange range, ClockPosition known, uint64_t sequence) {
   ControlUpdate update;
   update.generation = range.generation;
   update.since = range.generation == known.generation ? known.epoch : 0;
   update.epoch = std::max(range.epoch, update.since);
-  update.all_stamp = range.all_stamp;
+  update.stamps = std::move(range.stamps);
+  update.floor = range.floor;
   update.sequence = sequence;
   return update;
+}
+
+absl::StatusOr<ControlUpdate> ParseUpdate(RedisReplyView members, ClockPosition known, uint64_t sequence) {
+  absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(members);
+  if (!range.ok()) return range.status();
+  if (!range->has_value()) return absl::UnavailableError("the control record in Redis is missing");
+  return UpdateOf(*std::move(*range), known, sequence);
 }
 
 }  // namespace larder

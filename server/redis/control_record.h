@@ -1,17 +1,18 @@
 // A namespace's control record in Redis (COHERENCE C1): a sorted set, ordered by stamp, so that "everything later than
-// e" is one range read. Members: `head:<format>:<generation>:<identity>` at +inf, `epoch` at the epoch, and `all` at
-// the stamp of the last invalidation of the whole namespace. It has no time to live.
+// e" is one range read. It has no time to live. docs/envelope.md lists its members; those that only the scripts need
+// have scores below zero, where no such read sees them.
 #ifndef LARDER_SERVER_REDIS_CONTROL_RECORD_H_
 #define LARDER_SERVER_REDIS_CONTROL_RECORD_H_
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/redis/redis_pipeline.h"
 #include "server/redis/redis_reply.h"
-#include "server/store/store.h"
+#include "server/store/control.h"
 
 namespace larder {
 
@@ -21,8 +22,9 @@ std::string GenerationText(uint64_t generation);
 // The members later than a position.
 struct ControlRange {
   uint64_t generation = 0;
-  uint64_t epoch = 0;      // 0: not later than the position
-  uint64_t all_stamp = 0;  // 0: not later than the position
+  uint64_t epoch = 0;  // 0: not later than the position
+  uint64_t floor = 0;  // 0: not later than the position
+  std::vector<Stamp> stamps;
 };
 
 // Adds the command that reads the members later than `epoch`.
@@ -36,7 +38,10 @@ void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const st
 absl::StatusOr<std::optional<ControlRange>> ParseControlRange(RedisReplyView reply);
 
 // What the range tells one who knows `known`. `range` must be complete if its generation is another than the known.
-ControlUpdate UpdateOf(const ControlRange& range, ClockPosition known, uint64_t sequence);
+ControlUpdate UpdateOf(ControlRange range, ClockPosition known, uint64_t sequence);
+
+// Of a reply that must hold a record: UNAVAILABLE if it holds none.
+absl::StatusOr<ControlUpdate> ParseUpdate(RedisReplyView members, ClockPosition known, uint64_t sequence);
 
 }  // namespace larder
 

@@ -5,14 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "server/store/random_bits.h"
 
 namespace larder {
 namespace {
 
 // hiredis moves what is left of its buffer after each write: kept short, so that a large value costs no others.
 constexpr size_t kWriteAhead = size_t{1} << 20;
-constexpr int kMaxDoublings = 20;
 constexpr uint64_t kHandshakeId = 0;
 
 double Seconds(int64_t nanos) { return static_cast<double>(nanos) / static_cast<double>(kNanosPerSecond); }
@@ -29,7 +27,7 @@ RedisConnection::RedisConnection(RedisLoop* loop, const Clock* clock, const Redi
       observer_(std::move(observer)),
       detail_("not connected yet"),
       not_ready_since_(clock->NowNanos()),
-      random_(static_cast<std::minstd_rand::result_type>(RandomNonZeroBits())) {}
+      backoff_(options.min_backoff_nanos, options.max_backoff_nanos) {}
 
 RedisConnection::~RedisConnection() {
   assert(session_ == nullptr);
@@ -244,7 +242,7 @@ void RedisConnection::HandshakeStep() {
 void RedisConnection::BecomeReady() {
   facts_ = handshake_->facts();
   handshake_.reset();
-  failures_ = 0;
+  backoff_.Reset();
   loop_->CancelTimer(connect_timer_);
   connect_timer_ = {};
   Publish(StoreInfo::State::kReady, "");
@@ -290,22 +288,13 @@ void RedisConnection::Lose(const std::string& reason, bool retry_soon) {
   Publish(was_ready ? StoreInfo::State::kConnecting : StoreInfo::State::kDown, reason);
   Announce(false, reason);
   DropSession();
-  connect_timer_ = loop_->AddTimer(clock_->NowNanos() + NextBackoff(retry_soon), [this] {
+  const int64_t pause = retry_soon ? backoff_.shortest() : backoff_.Next();
+  connect_timer_ = loop_->AddTimer(clock_->NowNanos() + pause, [this] {
     connect_timer_ = {};
     Connect();
   });
   // Last, since callbacks may do anything that Submit allows.
   if (was_ready) FailAll();
-}
-
-// Full jitter: of many replicas that lost the same Redis, no two come back in step.
-int64_t RedisConnection::NextBackoff(bool retry_soon) {
-  if (retry_soon) return options_.min_backoff_nanos;
-  int64_t longest = options_.min_backoff_nanos;
-  for (int i = 0; i < std::min(failures_, kMaxDoublings) && longest < options_.max_backoff_nanos; ++i) longest *= 2;
-  ++failures_;
-  longest = std::max(options_.min_backoff_nanos, std::min(longest, options_.max_backoff_nanos));
-  return std::uniform_int_distribution<int64_t>(options_.min_backoff_nanos, longest)(random_);
 }
 
 void RedisConnection::Close() {

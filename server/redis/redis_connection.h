@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <queue>
-#include <random>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "server/redis/backoff.h"
 #include "server/redis/redis_handshake.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -101,7 +101,6 @@ class RedisConnection final : private RedisSession::Listener {
   void BecomeReady();
   void DropSession();
   void Lose(const std::string& reason, bool retry_soon);
-  int64_t NextBackoff(bool retry_soon);
   void Publish(StoreInfo::State state, std::string detail);
   void Announce(bool ready, const std::string& reason);
 
@@ -140,8 +139,7 @@ class RedisConnection final : private RedisSession::Listener {
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   RedisServerFacts facts_;
-  int failures_ = 0;  // in a row
-  std::minstd_rand random_;
+  Backoff backoff_;
   RedisLoop::TimerId connect_timer_{};  // of the connection attempt, or of the pause before it
   RedisLoop::TimerId silence_timer_{};
 

@@ -22,8 +22,9 @@ std::string Explain(std::string_view what, RedisReplyView reply) {
 
 }  // namespace
 
-RedisHandshake::RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send)
-    : options_(options), control_keys_(std::move(control_keys)), send_(std::move(send)) {}
+RedisHandshake::RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send,
+                               Scope scope)
+    : options_(options), control_keys_(std::move(control_keys)), send_(std::move(send)), scope_(scope) {}
 
 void RedisHandshake::Advance(Step step, const RedisPipeline& pipeline) {
   step_ = step;
@@ -63,7 +64,7 @@ void RedisHandshake::FinishStep() {
       return FinishHello();
     case Step::kAuth:
       if (const RedisReplyView reply(replies_[0]); reply.IsError()) return Fail("AUTH", reply);
-      return AskServer();
+      return FinishLogin();
     case Step::kServer:
       return FinishServer();
     case Step::kScripts:
@@ -81,11 +82,11 @@ void RedisHandshake::FinishStep() {
 
 void RedisHandshake::FinishHello() {
   const RedisReplyView reply(replies_[0]);
-  if (!reply.IsError()) return AskServer();
+  if (!reply.IsError()) return FinishLogin();
   // Before Redis 6 there is no HELLO, and some servers know no RESP3: log in the old way, and speak RESP2.
   const std::string_view code = reply.ErrorCode();
   if (code != "ERR" && code != "NOPROTO") return Fail("HELLO", reply);
-  if (options_.password.empty()) return AskServer();
+  if (options_.password.empty()) return FinishLogin();
   RedisPipeline pipeline;
   if (options_.user.empty()) {
     pipeline.Add({"AUTH", options_.password});
@@ -95,7 +96,11 @@ void RedisHandshake::FinishHello() {
   Advance(Step::kAuth, pipeline);
 }
 
-void RedisHandshake::AskServer() {
+void RedisHandshake::FinishLogin() {
+  if (scope_ == Scope::kLogin) {
+    step_ = Step::kDone;
+    return;
+  }
   RedisPipeline pipeline;
   pipeline.Add({"INFO", "server"}).Add({"INFO", "replication"});
   if (options_.database != 0) pipeline.Add({"SELECT", absl::StrCat(options_.database)});

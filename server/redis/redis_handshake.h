@@ -28,11 +28,17 @@ struct RedisServerFacts {
 // has a control record made on this very server. Belongs to one thread; knows no socket.
 class RedisHandshake {
  public:
+  enum class Scope {
+    kAll,
+    kLogin,  // of a connection that only listens, and so belongs to no database; no facts are found out
+  };
+
   // Sends a pipeline; each of its replies must be handed to OnReply, in order.
   using Send = std::function<void(const RedisPipeline&)>;
 
   // `options` must outlive this.
-  RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send);
+  RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send,
+                 Scope scope = Scope::kAll);
 
   void Start();
   void OnReply(RedisReplyPtr reply);
@@ -42,7 +48,7 @@ class RedisHandshake {
   const absl::Status& status() const { return status_; }
   // The server will be there in a moment: it is reading its data.
   bool is_loading() const { return is_loading_; }
-  // Of a handshake that is done.
+  // Of a handshake of all that is done.
   const RedisServerFacts& facts() const { return facts_; }
 
  private:
@@ -54,11 +60,12 @@ class RedisHandshake {
   void FinishHello();
   void FinishServer();
   void FinishScripts();
-  void AskServer();
+  void FinishLogin();
 
   const RedisOptions& options_;
   const std::vector<std::string> control_keys_;
   const Send send_;
+  const Scope scope_;
 
   Step step_ = Step::kHello;
   size_t expected_ = 0;

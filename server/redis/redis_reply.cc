@@ -56,12 +56,15 @@ void FreeRedisReply::operator()(redisReply* reply) const { freeReplyObject(reply
 bool RedisReplyView::IsError() const { return reply_->type == REDIS_REPLY_ERROR; }
 bool RedisReplyView::IsNull() const { return reply_->type == REDIS_REPLY_NIL; }
 bool RedisReplyView::IsArray() const {
-  return reply_->type == REDIS_REPLY_ARRAY || reply_->type == REDIS_REPLY_MAP || reply_->type == REDIS_REPLY_SET;
+  return reply_->type == REDIS_REPLY_ARRAY || reply_->type == REDIS_REPLY_MAP || reply_->type == REDIS_REPLY_SET ||
+         reply_->type == REDIS_REPLY_PUSH;
 }
 
 std::string_view RedisReplyView::ErrorCode() const {
   if (!IsError()) return {};
   const std::string_view text(reply_->str, reply_->len);
+  // Redis 7 tells a script's missing right without its code.
+  if (text.starts_with("ERR The user executing the script can't ")) return "NOPERM";
   const std::string_view inside = CodeInsideScript(text);
   return inside.empty() ? FirstWord(text) : inside;
 }

@@ -38,7 +38,7 @@ class RedisReplyView {
   std::optional<int64_t> Integer() const;
   // Of a double, an integer, or a string that is one.
   std::optional<double> Number() const;
-  // Of an array, map or set; 0 of anything else.
+  // Of an array, map, set or push; 0 of anything else.
   size_t size() const;
   RedisReplyView operator[](size_t i) const;
 

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "server/store/envelope.h"
 
 namespace larder {
 namespace {
 
-constexpr int64_t kWarnEvery = 60 * kNanosPerSecond;
 // How long Describe goes on telling of an error that a configuration caused.
 constexpr int64_t kTroubleShownFor = 60 * kNanosPerSecond;
 
@@ -26,6 +23,12 @@ std::vector<std::string> ControlKeys(const std::map<std::string, NamespaceKeys>&
   return keys;
 }
 
+std::vector<std::string> WakeChannels(const std::map<std::string, NamespaceKeys>& namespaces) {
+  std::vector<std::string> channels;
+  for (const auto& [name, name_space] : namespaces) channels.push_back(name_space.wake_channel);
+  return channels;
+}
+
 }  // namespace
 
 RedisStore::RedisStore(const Clock* clock, Parts parts)
@@ -37,19 +40,29 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       connection_(&loop_, clock, options_, ControlKeys(namespaces_),
                   [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
                     if (const auto& tell = ready ? inform : warn) tell(what);
-                  }) {}
+                  }),
+      subscriber_(
+          &loop_, clock, options_, WakeChannels(namespaces_),
+          [this](std::string_view channel, std::string_view entry_key) { TellWaiters(channel, entry_key); },
+          [warn = warn_](const std::string& what) {
+            if (warn) warn(absl::StrCat("Redis does not tell of loads that end, so callers wait in vain: ", what));
+          }) {}
 
 RedisStore::~RedisStore() { Shutdown(); }
 
 absl::Status RedisStore::Start() {
   if (absl::Status status = loop_.Start(); !status.ok()) return status;
   connection_.Start();
+  loop_.Post([this] { subscriber_.Start(); });
   return absl::OkStatus();
 }
 
 void RedisStore::Shutdown() {
   // Refused the second time, which changes nothing.
-  loop_.Post([this] { connection_.Close(); });
+  loop_.Post([this] {
+    subscriber_.Close();
+    connection_.Close();
+  });
   loop_.Stop();
 }
 
@@ -59,230 +72,60 @@ absl::StatusOr<const NamespaceKeys*> RedisStore::Find(const std::string& name_sp
   return absl::InternalError(absl::StrCat("the store was not told of namespace \"", name_space, "\""));
 }
 
-// --- Reading ---
-
-void RedisStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
-  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  ReadCall call{*name_space, request.known, connection_.DeadlineFor(request.deadline_nanos), std::move(done)};
-  const OperationDeadline deadline = call.deadline;
-  connection_.Submit({ReadCommands(**name_space, request.keys, request.known), deadline,
-                      [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        FinishRead(std::move(call), std::move(answer));
-                      }});
+absl::Status RedisStore::ErrorOf(RedisReplyView reply) {
+  NoteError(reply);
+  return StatusOfReply(reply);
 }
 
-void RedisStore::FinishRead(ReadCall call, absl::StatusOr<RedisAnswer> answer) {
-  if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
-  const std::vector<RedisReplyPtr>& replies = answer->replies;
-  ReadResult result;
-  result.entries.reserve(replies.size() / 2);
-  for (size_t i = 0; i + 1 < replies.size(); i += 2) {
-    const RedisReplyView value(replies[i]);
-    // Only this error is about the one key.
-    if (value.IsError() && value.ErrorCode() != "WRONGTYPE") {
-      NoteError(value);
-      return std::move(call.done)(StatusOfReply(value));
+void RedisStore::SetWakeListener(WakeListener listener) {
+  MutexLock lock(&wake_mutex_);
+  wake_listener_ = std::move(listener);
+}
+
+void RedisStore::TellWaiters(std::string_view channel, std::string_view entry_key) {
+  WakeListener listener;
+  {
+    MutexLock lock(&wake_mutex_);
+    listener = wake_listener_;
+  }
+  if (!listener) return;
+  if (channel.empty()) return listener("", "");
+  for (const auto& [name, name_space] : namespaces_) {
+    if (name_space.wake_channel != channel) continue;
+    if (entry_key.empty()) {
+      listener(name, "");
+    } else if (entry_key.starts_with(name_space.entry_prefix)) {
+      listener(name, entry_key.substr(name_space.entry_prefix.size()));
     }
-    result.entries.push_back(Decode(*call.name_space, value, RedisReplyView(replies[i + 1]), answer->sent_nanos));
   }
-  const RedisReplyView control(replies.back());
-  absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(control);
-  if (!range.ok()) {
-    NoteError(control);
-    return std::move(call.done)(std::move(range).status());
-  }
-  const uint64_t from = AskedFrom(call.known);
-  if (!range->has_value() || (from == 0 && (*range)->epoch == 0)) {
-    // COHERENCE C3: with the record its stamps are lost, so a new generation is set, under which nothing read here is
-    // valid.
-    RedisPipeline ensure = EnsureCommands(*call.name_space);
-    return CompleteRead(std::move(call), std::move(result), std::move(ensure));
-  }
-  if ((*range)->generation != call.known.generation && from != 0) {
-    // COHERENCE C2: what was asked for began too late on another generation's clock.
-    RedisPipeline reread;
-    AddControlRead(reread, call.name_space->control, 0);
-    return CompleteRead(std::move(call), std::move(result), std::move(reread));
-  }
-  result.control = UpdateOf(**range, call.known, ++sequence_);
-  std::move(call.done)(std::move(result));
 }
 
-void RedisStore::CompleteRead(ReadCall call, ReadResult result, RedisPipeline commands) {
-  const OperationDeadline deadline = call.deadline;
-  connection_.Submit(
-      {std::move(commands), deadline,
-       [this, call = std::move(call), result = std::move(result)](absl::StatusOr<RedisAnswer> answer) mutable {
-         if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
-         const RedisReplyView control(answer->replies.back());
-         absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, ++sequence_);
-         if (!update.ok()) {
-           NoteError(control);
-           return std::move(call.done)(std::move(update).status());
-         }
-         result.control = *update;
-         std::move(call.done)(std::move(result));
-       }});
-}
-
-EntryRef RedisStore::Decode(const NamespaceKeys& name_space, RedisReplyView value, RedisReplyView pttl,
-                            int64_t sent_nanos) {
-  if (value.IsNull()) return nullptr;
-  if (value.IsError()) {
-    NoteUnreadable(name_space, "of another type");
-    return nullptr;
-  }
-  const int64_t left_ms = pttl.Integer().value_or(-2);
-  // It expired between the two commands.
-  if (left_ms == -2 || left_ms == 0) return nullptr;
-  if (left_ms < 0) {
-    NoteUnreadable(name_space, "without a time to live");
-    return nullptr;
-  }
-  const EnvelopeContext context{left_ms, sent_nanos, options_.max_value_bytes};
-  std::variant<EntryRef, EnvelopeFault> decoded = DecodeEnvelope(value.Text().value_or(""), context, codec_);
-  if (EntryRef* entry = std::get_if<EntryRef>(&decoded)) return std::move(*entry);
-  NoteUnreadable(name_space, EnvelopeFaultName(std::get<EnvelopeFault>(decoded)));
-  return nullptr;
-}
-
-void RedisStore::NoteUnreadable(const NamespaceKeys& name_space, std::string_view why) {
-  const int64_t count = unreadable_.fetch_add(1) + 1;
-  const int64_t now = clock_->NowNanos();
-  if (!warn_ || (warned_nanos_ != 0 && now - warned_nanos_ < kWarnEvery)) return;
-  warned_nanos_ = now;
-  warn_(absl::StrCat("a value in Redis under a key of namespace \"", name_space.name, "\" is ", std::string(why),
-                     " and was read as a miss (", count, " such reads so far)"));
-}
-
-// --- Scripts ---
-
-RedisPipeline RedisStore::EnsureCommands(const NamespaceKeys& name_space) const {
-  RedisPipeline pipeline;
-  pipeline.AddLoad(Script::kEnsure, connection_.facts().knows_script_flags);
-  AddEnsure(pipeline, name_space.control, connection_.facts().identity);
-  return pipeline;
-}
-
-void RedisStore::RunScript(ScriptCall call, RedisPipeline commands) {
-  const OperationDeadline deadline = call.deadline;
-  connection_.Submit(
-      {std::move(commands), deadline, [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
-         FinishScript(std::move(call), std::move(answer));
-       }});
-}
-
-void RedisStore::FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answer) {
-  if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
-  const RedisReplyView reply(answer->replies.back());
-  const bool did_not_run = reply.ErrorCode() == "NOSCRIPT" || reply.ErrorCode() == "NOCTL";
-  if (did_not_run && !call.is_second_try) {
-    // Redis forgot its scripts, or the control record is gone. Both say that nothing was done, so that it may be done
-    // now (COHERENCE P4, C3).
-    call.is_second_try = true;
-    RedisPipeline again = EnsureCommands(*call.name_space);
-    again.AddLoad(call.script, connection_.facts().knows_script_flags);
-    again.Append(answer->sent);
-    return RunScript(std::move(call), std::move(again));
-  }
-  // Why the record could not be made says more than that it is missing.
-  for (const RedisReplyPtr& each : answer->replies) {
-    const RedisReplyView view(each);
-    if (!view.IsError()) continue;
-    NoteError(view);
-    if (did_not_run) return std::move(call.done)(StatusOfReply(view));
-  }
-  std::move(call.done)(std::move(answer->replies.back()));
-}
-
-void RedisStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
-  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  const EntryMeta& meta = request.entry->meta();
-  const int64_t now = clock_->NowNanos();
-  const int64_t ttl_ms = std::max<int64_t>(1, (meta.expires_nanos - now) / kNanosPerMilli);
-  const int64_t age_ms = (now - meta.created_nanos) / kNanosPerMilli;
-  const Envelope envelope = MakeEnvelope(*request.entry, ttl_ms, age_ms, options_.compress_from_bytes, codec_);
-  RunScript(ScriptCall{*name_space, Script::kWrite, connection_.DeadlineFor(request.deadline_nanos),
-                       [this, known = request.known, as_of = request.as_of, entry = request.entry,
-                        done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-                         if (!reply.ok()) return std::move(done)(std::move(reply).status());
-                         absl::StatusOr<WriteResult> result = ParseWrite(RedisReplyView(*reply), known, ++sequence_);
-                         // The script has stamped what is in Redis; this is the caller's own copy.
-                         if (result.ok() && result->applied) {
-                           entry->Stamp(result->control.generation, as_of ? as_of->epoch : result->control.epoch);
-                         }
-                         std::move(done)(std::move(result));
-                       }},
-            WriteCommands(**name_space, request, envelope, ttl_ms));
-}
-
-void RedisStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
-  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  RunScript(
-      ScriptCall{*name_space, Script::kTouch, connection_.DeadlineFor(request.deadline_nanos),
-                 [this, known = request.known, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-                   if (!reply.ok()) return std::move(done)(std::move(reply).status());
-                   std::move(done)(ParseTouch(RedisReplyView(*reply), known, ++sequence_));
-                 }},
-      TouchCommands(**name_space, request));
-}
-
-void RedisStore::RunControlScript(ScriptCall call, RedisPipeline commands, ClockPosition known,
-                                  StoreCallback<ControlUpdate> done) {
-  call.done = [this, known, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
-    if (!reply.ok()) return std::move(done)(std::move(reply).status());
-    std::move(done)(ParseUpdate(RedisReplyView(*reply), known, ++sequence_));
-  };
-  RunScript(std::move(call), std::move(commands));
-}
-
-void RedisStore::InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                               StoreCallback<ControlUpdate> done) {
+void RedisStore::PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos,
+                         int64_t deadline_nanos, StoreCallback<bool> done) {
   absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
   if (!keys.ok()) return std::move(done)(std::move(keys).status());
-  RunControlScript(ScriptCall{*keys, Script::kInvalidateAll, connection_.DeadlineFor(deadline_nanos), nullptr},
-                   InvalidateAllCommands(**keys, known), known, std::move(done));
-}
-
-void RedisStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) {
-  absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
-  if (!keys.ok()) return std::move(done)(std::move(keys).status());
-  RunControlScript(ScriptCall{*keys, Script::kRaiseBarrier, connection_.DeadlineFor(deadline_nanos), nullptr},
-                   RaiseBarrierCommands(**keys), ClockPosition{}, std::move(done));
-}
-
-// --- The rest ---
-
-void RedisStore::Erase(EraseRequest request, StoreCallback<EraseResult> done) {
-  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  if (request.keys.empty()) return std::move(done)(EraseResult{});
-  connection_.Submit({EraseCommands(**name_space, request.keys), connection_.DeadlineFor(request.deadline_nanos),
+  connection_.Submit({PutNoteCommands(**keys, name, text, ttl_nanos), connection_.DeadlineFor(deadline_nanos),
                       [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
                         if (!answer.ok()) return std::move(done)(std::move(answer).status());
-                        EraseResult result;
-                        for (const RedisReplyPtr& reply : answer->replies) {
-                          const RedisReplyView view(reply);
-                          if (view.IsError()) {
-                            NoteError(view);
-                            return std::move(done)(StatusOfReply(view));
-                          }
-                          result.erased += view.Integer().value_or(0);
-                        }
-                        std::move(done)(result);
+                        const RedisReplyView reply(answer->replies[0]);
+                        if (reply.IsError()) return std::move(done)(ErrorOf(reply));
+                        std::move(done)(true);
                       }});
 }
 
-void RedisStore::ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                             StoreCallback<ControlUpdate> done) {
-  Read(ReadRequest{std::move(name_space), {}, known, deadline_nanos},
-       [done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-         if (!result.ok()) return std::move(done)(std::move(result).status());
-         std::move(done)(result->control);
-       });
+void RedisStore::GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
+                         StoreCallback<std::optional<std::string>> done) {
+  absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
+  if (!keys.ok()) return std::move(done)(std::move(keys).status());
+  connection_.Submit({GetNoteCommands(**keys, name), connection_.DeadlineFor(deadline_nanos),
+                      [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                        if (!answer.ok()) return std::move(done)(std::move(answer).status());
+                        const RedisReplyView reply(answer->replies[0]);
+                        if (reply.IsError() && reply.ErrorCode() != "WRONGTYPE") return std::move(done)(ErrorOf(reply));
+                        std::optional<std::string> text;
+                        if (!reply.IsError() && reply.Text().has_value()) text = std::string(*reply.Text());
+                        std::move(done)(std::move(text));
+                      }});
 }
 
 void RedisStore::NoteError(RedisReplyView reply) {

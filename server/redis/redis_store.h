@@ -5,17 +5,22 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "server/redis/control_commands.h"
 #include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/scripts.h"
 #include "server/redis/store_commands.h"
+#include "server/redis/wake_subscriber.h"
 #include "server/store/store.h"
 #include "server/store/zstd_codec.h"
 
@@ -46,12 +51,27 @@ class RedisStore final : public Store {
   void Read(ReadRequest request, StoreCallback<ReadResult> done) override;
   void Write(WriteRequest request, StoreCallback<WriteResult> done) override;
   void Touch(TouchRequest request, StoreCallback<TouchResult> done) override;
+  // More than 1,000 keys are more than one step: after an error some may have been erased.
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override;
-  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                     StoreCallback<ControlUpdate> done) override;
+  void Lease(LeaseRequest request, StoreCallback<LeaseResult> done) override;
+  void Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) override;
+  void InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) override;
   void RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) override;
   void ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                    StoreCallback<ControlUpdate> done) override;
+  void Look(LookRequest request, StoreCallback<LookResult> done) override;
+  // INVALID_ARGUMENT for a cursor that no Scan has answered.
+  void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
+  void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
+  void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
+  void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
+                       StoreCallback<uint64_t> done) override;
+  void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos, int64_t deadline_nanos,
+               StoreCallback<bool> done) override;
+  void GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
+               StoreCallback<std::optional<std::string>> done) override;
+  // Told on the store's thread.
+  void SetWakeListener(WakeListener listener) override;
   // Never fails: where Redis does not answer, it says why.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return connection_.state(); }
@@ -70,25 +90,65 @@ class RedisStore final : public Store {
     absl::AnyInvocable<void(absl::StatusOr<RedisReplyPtr>) &&> done;
     bool is_second_try = false;
   };
-  struct ReadCall {
+  // Keys that are looked at.
+  struct LookCall {
     const NamespaceKeys* name_space;
+    std::vector<std::string> keys;
     ClockPosition known;
     OperationDeadline deadline;
-    StoreCallback<ReadResult> done;
+    StoreCallback<LookResult> done;
+    LookResult result;
+  };
+  struct LongHead {
+    size_t item;
+    size_t bytes;
   };
 
   absl::StatusOr<const NamespaceKeys*> Find(const std::string& name_space) const;
+  // One error for the whole of an operation.
+  absl::Status ErrorOf(RedisReplyView reply);
 
-  void FinishRead(ReadCall call, absl::StatusOr<RedisAnswer> answer);
-  void CompleteRead(ReadCall call, ReadResult result, RedisPipeline commands);
+  // redis_store_read.cc
+  void FinishRead(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
+                  absl::StatusOr<RedisAnswer> answer, StoreCallback<ReadResult> done);
   EntryRef Decode(const NamespaceKeys& name_space, RedisReplyView value, RedisReplyView pttl, int64_t sent_nanos);
   void NoteUnreadable(const NamespaceKeys& name_space, std::string_view why);
+  // What `control` tells; nothing if that is not enough, and then AskControl is to be called with `again`.
+  absl::StatusOr<std::optional<ControlUpdate>> TakeControl(const NamespaceKeys& name_space, ClockPosition known,
+                                                           RedisReplyView control, RedisPipeline& again);
+  void AskControl(RedisPipeline commands, OperationDeadline deadline, StoreCallback<ControlUpdate> done);
 
+  // redis_store_scan.cc
+  void LookAt(LookCall call);
+  void FinishLook(LookCall call, absl::StatusOr<RedisAnswer> answer);
+  void LookAgain(LookCall call, std::vector<LongHead> again);
+
+  // redis_store_write.cc
   void RunScript(ScriptCall call, RedisPipeline commands);
   void FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answer);
-  void RunControlScript(ScriptCall call, RedisPipeline commands, ClockPosition known,
-                        StoreCallback<ControlUpdate> done);
   RedisPipeline EnsureCommands(const NamespaceKeys& name_space) const;
+  template <typename Request>
+  struct EraseCall;
+  template <typename Request>
+  void EraseNext(std::unique_ptr<EraseCall<Request>> call);
+  // Runs a script whose reply `parse` reads.
+  template <typename T>
+  void RunParsed(const NamespaceKeys& name_space, Script script, OperationDeadline deadline, ClockPosition known,
+                 RedisPipeline commands, absl::StatusOr<T> (*parse)(RedisReplyView, ClockPosition, uint64_t),
+                 StoreCallback<T> done) {
+    RunScript(ScriptCall{&name_space, script, deadline,
+                         [this, known, parse, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                           if (!reply.ok()) return std::move(done)(std::move(reply).status());
+                           std::move(done)(parse(RedisReplyView(*reply), known, ++sequence_));
+                         }},
+              std::move(commands));
+  }
+
+  // redis_store_control.cc
+  void ForgetPages(const NamespaceKeys& name_space, ClockPosition up_to, Forgotten which, int64_t offset,
+                   int64_t deadline_nanos, StoreCallback<bool> done);
+
+  void TellWaiters(std::string_view channel, std::string_view entry_key);
 
   // Looks at an error for what it says about the connection as a whole.
   void NoteError(RedisReplyView reply);
@@ -106,12 +166,16 @@ class RedisStore final : public Store {
   std::string trouble_ ABSL_GUARDED_BY(trouble_mutex_);  // the last error that a configuration caused
   int64_t trouble_nanos_ ABSL_GUARDED_BY(trouble_mutex_) = 0;
 
+  Mutex wake_mutex_;
+  WakeListener wake_listener_ ABSL_GUARDED_BY(wake_mutex_);
+
   // The store's thread alone.
   uint64_t sequence_ = 0;
   int64_t warned_nanos_ = 0;
 
   RedisLoop loop_;
   RedisConnection connection_;
+  WakeSubscriber subscriber_;
 };
 
 }  // namespace larder

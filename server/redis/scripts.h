@@ -9,26 +9,50 @@
 namespace larder {
 
 // Each refuses to run without a control record, with an error that begins with NOCTL, but for kEnsure, which makes it
-// (COHERENCE C3). Positions are handed in as (generation in 16 hexadecimal digits, epoch in decimal) and handed out as
-// the control record's members later than the known position with their stamps; as all of them if the generation is
-// another than the known one.
+// (COHERENCE C3), and for kRelease and kErase, which need none: no entry is valid then. Generations are 16 hexadecimal
+// digits, epochs and times (in ms) decimal, versions and tokens 8 bytes as in the envelope, eight zeros or nothing for
+// none. `known` is two arguments, generation and epoch; `members` are the control record's members later than it with
+// their stamps, all of them if the generation is another than the known one.
 enum class Script : size_t {
   // KEYS control; ARGV proposed generation, the server's identity.
   // Makes the record, or a new one if the server is not the one that it was made on. -> members
   kEnsure,
-  // KEYS entry, control; ARGV known generation, known epoch, condition (none, absent, present or version), its version
-  // (8 bytes), as-of generation (or empty), as-of epoch, time to live in ms, the envelope up to its generation, and
-  // from its version on. -> {1 if applied, current version (8 bytes, or empty), members}
+  // KEYS entry, control; ARGV known, condition (none, absent, present or version), its version, as-of generation (or
+  // empty), as-of epoch, fill's token (or empty), dead version, alive version, time to live, the envelope up to its
+  // generation, and from its version on.
+  // -> {1 if applied or 2 if the current version must be judged first, current version (or empty), its epoch, members}
   kWrite,
-  // KEYS entry, control; ARGV known generation, known epoch, time to live in ms, longest life in ms.
-  // -> {1 if found, version (8 bytes, or empty), time to live in ms, members}
+  // KEYS entry, control; ARGV known, time to live, longest life, version (or zeros).
+  // -> {1 if found, version (or empty), epoch, time to live until stale, members}
   kTouch,
-  // KEYS control; ARGV known generation, known epoch. -> members
-  kInvalidateAll,
-  // KEYS control; ARGV new generation. -> members
+  // KEYS entry, control; ARGV known, token, lease, found version, 1 if it was found dead, the placeholder up to its
+  // generation, and from its version on.
+  // -> {LeaseResult::Outcome, token (or zeros), generation as 8 bytes, epoch, what is left of the lease, members}
+  kLease,
+  // KEYS entry, control; ARGV token, pause, serve stale for, longest life. -> 1 if the lease was there
+  kRelease,
+  // KEYS control, entries; ARGV how (hard, soft or exact), then for soft and exact a version for each entry: the new
+  // one,
+  // or the one (of a placeholder: the token) that alone is removed. -> number of entries removed, placeholders not
+  // counted
+  kErase,
+  // KEYS control; ARGV known, h or s (hard or soft), 1 for the whole namespace, most tags, most patterns, number of
+  // tags
+  // that follow, tags, patterns. -> {1 if collapsed, members}
+  kInvalidateGroups,
+  // KEYS control; ARGV new generation. Tells all who wait for a lease. -> members
   kRaiseBarrier,
+  // KEYS control, sweep; ARGV known, step (begin, renew or end), sweeper, lease, fence's generation, its epoch.
+  // -> {1 if it is the sweeper's, epoch of the fence, members}
+  kSweep,
+  // KEYS control; ARGV longest life. Notes the time, and raises the fence to the stamps that may be forgotten.
+  // -> {generation, the last epoch whose stamps may be forgotten, or 0}
+  kAge,
+  // KEYS control; ARGV generation, last epoch, hp (hard patterns) or any, where to go on. Forgets some stamps.
+  // -> where to go on, or -1
+  kForget,
 };
-inline constexpr size_t kScriptCount = 5;
+inline constexpr size_t kScriptCount = 11;
 inline constexpr size_t kScriptHashBytes = 40;
 using ScriptHashes = std::array<std::string, kScriptCount>;
 

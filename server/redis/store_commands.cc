@@ -5,12 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/clock.h"
-#include "server/store/random_bits.h"
 
 namespace larder {
 namespace {
 
-constexpr size_t kKeysPerUnlink = 1'000;
 constexpr size_t kVersionBytes = 8;
 
 std::string_view ConditionName(Condition::Kind kind) {
@@ -40,25 +38,57 @@ uint64_t VersionOf(std::string_view bytes) {
   return version;
 }
 
-std::string Position(uint64_t epoch) { return absl::StrCat(epoch); }
+std::string MillisText(int64_t nanos) { return absl::StrCat(std::max<int64_t>(0, nanos / kNanosPerMilli)); }
+std::string PositiveMillisText(int64_t nanos) { return absl::StrCat(std::max<int64_t>(1, nanos / kNanosPerMilli)); }
+
+// Whether a reply holds what `kinds` says, n for a number and t for a text, and then the control record's members.
+bool HasShape(RedisReplyView reply, std::string_view kinds) {
+  if (reply.size() != kinds.size() + 1) return false;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (!(kinds[i] == 'n' ? reply[i].Integer().has_value() : reply[i].Text().has_value())) return false;
+  }
+  return true;
+}
+
+RedisPipeline BeginErase(const NamespaceKeys& name_space, size_t keys, size_t versions) {
+  RedisPipeline pipeline;
+  pipeline.BeginScript(Script::kErase, 1 + keys, 1 + versions).Arg(name_space.control);
+  return pipeline;
+}
+
+}  // namespace
 
 absl::Status Malformed(std::string_view what) {
   return absl::InternalError(absl::StrCat("Redis answered ", std::string(what), " with something else"));
 }
 
-}  // namespace
+absl::StatusOr<int64_t> ParseNumber(RedisReplyView reply, std::string_view what) {
+  if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
+  if (!reply.Integer().has_value()) return Malformed(what);
+  return *reply.Integer();
+}
 
 NamespaceKeys KeysOf(const std::string& prefix, const std::string& name_space) {
-  return {name_space, absl::StrCat(prefix, ":", name_space, ":e:"), absl::StrCat(prefix, ":{", name_space, "}:ctl")};
+  const std::string own = absl::StrCat(prefix, ":{", name_space, "}:");
+  return {name_space,
+          absl::StrCat(prefix, ":", name_space, ":e:"),
+          absl::StrCat(own, "ctl"),
+          absl::StrCat(own, "sweep"),
+          absl::StrCat(own, "note:"),
+          absl::StrCat(own, "wake")};
 }
 
 uint64_t AskedFrom(ClockPosition known) { return known.generation == 0 ? 0 : known.epoch; }
 
+void AddPosition(RedisPipeline& pipeline, ClockPosition position) {
+  pipeline.Arg(GenerationText(position.generation)).Arg(absl::StrCat(position.epoch));
+}
+
 RedisPipeline ReadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known) {
   RedisPipeline pipeline;
   for (const std::string& key : keys) {
-    pipeline.Begin(2).Arg("GET").Arg(name_space.entry_prefix, key);
     pipeline.Begin(2).Arg("PTTL").Arg(name_space.entry_prefix, key);
+    pipeline.Begin(2).Arg("GET").Arg(name_space.entry_prefix, key);
   }
   AddControlRead(pipeline, name_space.control, AskedFrom(known));
   return pipeline;
@@ -68,76 +98,125 @@ RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest&
                             int64_t ttl_ms) {
   const std::string_view header = envelope.header;
   RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kWrite, 2, 9).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
-  pipeline.Arg(GenerationText(request.known.generation)).Arg(Position(request.known.epoch));
+  pipeline.BeginScript(Script::kWrite, 2, 12).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  AddPosition(pipeline, request.known);
   pipeline.Arg(ConditionName(request.condition.kind)).Arg(VersionBytes(request.condition.version));
-  if (request.as_of.has_value()) {
-    pipeline.Arg(GenerationText(request.as_of->generation)).Arg(Position(request.as_of->epoch));
+  if (request.fill.has_value()) {
+    AddPosition(pipeline, request.fill->as_of);
+    pipeline.Arg(VersionBytes(request.fill->token));
+  } else if (request.as_of.has_value()) {
+    AddPosition(pipeline, *request.as_of);
+    pipeline.Arg("");
   } else {
-    pipeline.Arg("").Arg("0");
+    pipeline.Arg("").Arg("0").Arg("");
   }
-  pipeline.Arg(absl::StrCat(ttl_ms)).Arg(header.substr(0, kEnvelopePositionOffset));
+  pipeline.Arg(VersionBytes(request.dead_version)).Arg(VersionBytes(request.alive_version)).Arg(absl::StrCat(ttl_ms));
+  pipeline.Arg(header.substr(0, kEnvelopePositionOffset));
   pipeline.Arg(header.substr(kEnvelopeVersionOffset), envelope.body());
   return pipeline;
 }
 
 absl::StatusOr<WriteResult> ParseWrite(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
   if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
-  if (reply.size() != 3 || !reply[0].Integer().has_value() || !reply[1].Text().has_value()) return Malformed("a write");
-  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[2], known, sequence);
+  if (!HasShape(reply, "ntn")) return Malformed("a write");
+  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[3], known, sequence);
   if (!control.ok()) return control.status();
-  return WriteResult{*reply[0].Integer() == 1, VersionOf(*reply[1].Text()), *control};
+  WriteResult result;
+  result.applied = *reply[0].Integer() == 1;
+  result.must_judge = *reply[0].Integer() == 2;
+  result.current_version = VersionOf(*reply[1].Text());
+  result.current_epoch = static_cast<uint64_t>(*reply[2].Integer());
+  result.control = *std::move(control);
+  return result;
 }
 
 RedisPipeline TouchCommands(const NamespaceKeys& name_space, const TouchRequest& request) {
   RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kTouch, 2, 4).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
-  pipeline.Arg(GenerationText(request.known.generation)).Arg(Position(request.known.epoch));
-  pipeline.Arg(absl::StrCat(std::max<int64_t>(1, request.ttl_nanos / kNanosPerMilli)));
-  pipeline.Arg(absl::StrCat(request.max_life_nanos / kNanosPerMilli));
+  pipeline.BeginScript(Script::kTouch, 2, 5).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  AddPosition(pipeline, request.known);
+  pipeline.Arg(PositiveMillisText(request.ttl_nanos)).Arg(MillisText(request.max_life_nanos));
+  pipeline.Arg(VersionBytes(request.version));
   return pipeline;
 }
 
 absl::StatusOr<TouchResult> ParseTouch(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
   if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
-  if (reply.size() != 4 || !reply[0].Integer().has_value() || !reply[1].Text().has_value() ||
-      !reply[2].Integer().has_value()) {
-    return Malformed("a touch");
-  }
-  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[3], known, sequence);
+  if (!HasShape(reply, "ntnn")) return Malformed("a touch");
+  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[4], known, sequence);
   if (!control.ok()) return control.status();
-  return TouchResult{*reply[0].Integer() == 1, VersionOf(*reply[1].Text()), *reply[2].Integer() * kNanosPerMilli,
-                     *control};
+  return TouchResult{*reply[0].Integer() == 1, VersionOf(*reply[1].Text()), static_cast<uint64_t>(*reply[2].Integer()),
+                     *reply[3].Integer() * kNanosPerMilli, *std::move(control)};
 }
 
-RedisPipeline EraseCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys) {
+RedisPipeline LeaseCommands(const NamespaceKeys& name_space, const LeaseRequest& request) {
+  const int64_t lease_ms = std::max<int64_t>(1, request.lease_nanos / kNanosPerMilli);
+  const std::string placeholder = MakePlaceholder(request.token, lease_ms);
   RedisPipeline pipeline;
-  for (size_t first = 0; first < keys.size(); first += kKeysPerUnlink) {
-    const size_t count = std::min(kKeysPerUnlink, keys.size() - first);
-    pipeline.Begin(1 + count).Arg("UNLINK");
-    for (size_t i = first; i < first + count; ++i) pipeline.Arg(name_space.entry_prefix, keys[i]);
+  pipeline.BeginScript(Script::kLease, 2, 8).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  AddPosition(pipeline, request.known);
+  pipeline.Arg(VersionBytes(request.token)).Arg(absl::StrCat(lease_ms));
+  pipeline.Arg(VersionBytes(request.found_version)).Arg(request.found_dead ? "1" : "0");
+  pipeline.Arg(std::string_view(placeholder).substr(0, kEnvelopePositionOffset));
+  pipeline.Arg(std::string_view(placeholder).substr(kEnvelopeVersionOffset));
+  return pipeline;
+}
+
+absl::StatusOr<LeaseResult> ParseLease(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+  if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
+  if (!HasShape(reply, "nttnn")) return Malformed("a request for a lease");
+  const int64_t outcome = *reply[0].Integer();
+  if (outcome < 0 || outcome > static_cast<int64_t>(LeaseResult::Outcome::kForeign)) {
+    return Malformed("a request for a lease");
   }
-  return pipeline;
+  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[5], known, sequence);
+  if (!control.ok()) return control.status();
+  LeaseResult result;
+  result.outcome = static_cast<LeaseResult::Outcome>(outcome);
+  result.fill.token = VersionOf(*reply[1].Text());
+  result.fill.as_of = {VersionOf(*reply[2].Text()), static_cast<uint64_t>(*reply[3].Integer())};
+  result.left_nanos = *reply[4].Integer() * kNanosPerMilli;
+  result.control = *std::move(control);
+  return result;
 }
 
-RedisPipeline InvalidateAllCommands(const NamespaceKeys& name_space, ClockPosition known) {
+RedisPipeline ReleaseCommands(const NamespaceKeys& name_space, const ReleaseRequest& request) {
   RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kInvalidateAll, 1, 2).Arg(name_space.control);
-  pipeline.Arg(GenerationText(known.generation)).Arg(Position(known.epoch));
+  pipeline.BeginScript(Script::kRelease, 2, 4).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  pipeline.Arg(VersionBytes(request.token)).Arg(MillisText(request.pause_nanos));
+  pipeline.Arg(MillisText(request.serve_stale_nanos)).Arg(MillisText(request.max_life_nanos));
   return pipeline;
 }
 
-RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space) {
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseRequest& request, size_t first) {
+  const size_t end = std::min(first + kKeysPerErase, request.keys.size());
+  const bool is_soft = !request.soft_versions.empty();
+  RedisPipeline pipeline = BeginErase(name_space, end - first, is_soft ? end - first : 0);
+  for (size_t i = first; i < end; ++i) pipeline.Arg(name_space.entry_prefix, request.keys[i]);
+  pipeline.Arg(is_soft ? "soft" : "hard");
+  for (size_t i = first; is_soft && i < end; ++i) pipeline.Arg(VersionBytes(request.soft_versions[i]));
+  return pipeline;
+}
+
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseVersionsRequest& request, size_t first) {
+  const size_t end = std::min(first + kKeysPerErase, request.keys.size());
+  RedisPipeline pipeline = BeginErase(name_space, end - first, end - first);
+  for (size_t i = first; i < end; ++i) pipeline.Arg(name_space.entry_prefix, request.keys[i].first);
+  pipeline.Arg("exact");
+  for (size_t i = first; i < end; ++i) pipeline.Arg(VersionBytes(request.keys[i].second));
+  return pipeline;
+}
+
+RedisPipeline PutNoteCommands(const NamespaceKeys& name_space, std::string_view name, std::string_view text,
+                              int64_t ttl_nanos) {
   RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kRaiseBarrier, 1, 1).Arg(name_space.control).Arg(GenerationText(RandomNonZeroBits()));
+  pipeline.Begin(5).Arg("SET").Arg(name_space.note_prefix, name).Arg(text).Arg("PX").Arg(PositiveMillisText(ttl_nanos));
   return pipeline;
 }
 
-absl::StatusOr<ControlUpdate> ParseUpdate(RedisReplyView members, ClockPosition known, uint64_t sequence) {
-  absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(members);
-  if (!range.ok()) return range.status();
-  if (!range->has_value()) return absl::UnavailableError("the control record in Redis is missing");
-  return UpdateOf(**range, known, sequence);
+RedisPipeline GetNoteCommands(const NamespaceKeys& name_space, std::string_view name) {
+  RedisPipeline pipeline;
+  pipeline.Begin(2).Arg("GET").Arg(name_space.note_prefix, name);
+  return pipeline;
 }
 
 RedisPipeline DescribeCommands() {

@@ -1,9 +1,11 @@
-// The commands of each of the store's operations, and what their replies mean. Pure functions.
+// The commands of the store's operations on entries, and what their replies mean. Pure functions.
 #ifndef LARDER_SERVER_REDIS_STORE_COMMANDS_H_
 #define LARDER_SERVER_REDIS_STORE_COMMANDS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,14 +22,26 @@ struct NamespaceKeys {
   std::string name;
   std::string entry_prefix;  // `<prefix>:<namespace>:e:`, followed by the key
   std::string control;       // `<prefix>:{<namespace>}:ctl`
+  std::string sweep;         // `<prefix>:{<namespace>}:sweep`
+  std::string note_prefix;   // `<prefix>:{<namespace>}:note:`, followed by the note's name
+  std::string wake_channel;  // `<prefix>:{<namespace>}:wake`
 };
 NamespaceKeys KeysOf(const std::string& prefix, const std::string& name_space);
 
 // The epoch from which a reader who knows `known` asks on; 0: for everything.
 uint64_t AskedFrom(ClockPosition known);
 
-// Two replies a key, value and time to live in ms, and last the control record (COHERENCE N4: at least as new as the
-// entries).
+// As the scripts have a position.
+void AddPosition(RedisPipeline& pipeline, ClockPosition position);
+
+absl::Status Malformed(std::string_view what);
+
+// Of a script that answers nothing but a number.
+absl::StatusOr<int64_t> ParseNumber(RedisReplyView reply, std::string_view what);
+
+// Two replies a key, time to live in ms and value, and last the control record (COHERENCE N4: at least as new as the
+// entries). The time comes first: where somebody writes in between, the older one's may cut the newer value's life
+// short, but no older value is given the newer one's.
 RedisPipeline ReadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known);
 
 RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest& request, const Envelope& envelope,
@@ -37,14 +51,19 @@ absl::StatusOr<WriteResult> ParseWrite(RedisReplyView reply, ClockPosition known
 RedisPipeline TouchCommands(const NamespaceKeys& name_space, const TouchRequest& request);
 absl::StatusOr<TouchResult> ParseTouch(RedisReplyView reply, ClockPosition known, uint64_t sequence);
 
-// As many commands as it takes; each answers how many it erased.
-RedisPipeline EraseCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys);
+RedisPipeline LeaseCommands(const NamespaceKeys& name_space, const LeaseRequest& request);
+absl::StatusOr<LeaseResult> ParseLease(RedisReplyView reply, ClockPosition known, uint64_t sequence);
 
-RedisPipeline InvalidateAllCommands(const NamespaceKeys& name_space, ClockPosition known);
-RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space);
+RedisPipeline ReleaseCommands(const NamespaceKeys& name_space, const ReleaseRequest& request);
 
-// Of a reply that must hold a control record.
-absl::StatusOr<ControlUpdate> ParseUpdate(RedisReplyView members, ClockPosition known, uint64_t sequence);
+// Of the keys from `first` on: as many as one script takes.
+inline constexpr size_t kKeysPerErase = 1'000;
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseRequest& request, size_t first);
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseVersionsRequest& request, size_t first);
+
+RedisPipeline PutNoteCommands(const NamespaceKeys& name_space, std::string_view name, std::string_view text,
+                              int64_t ttl_nanos);
+RedisPipeline GetNoteCommands(const NamespaceKeys& name_space, std::string_view name);
 
 // DBSIZE and the parts of INFO that ParseDescription reads.
 RedisPipeline DescribeCommands();

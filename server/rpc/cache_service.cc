@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "larder/v1/cache.pb.h"
+#include "server/rpc/stats_wire.h"
 #include "server/rpc/warm_call.h"
 #include "server/rpc/wire.h"
 
@@ -18,8 +19,12 @@ constexpr int kArmedForTraffic = 256;
 constexpr int kArmedForOthers = 16;
 constexpr int kArmedStreams = 16;
 
-void FailAborted(UnaryCall* call, uint64_t current_version) {
+void FailAborted(UnaryCall* call, uint64_t current_version, bool fill) {
   if (current_version != 0) call->AddTrailer("larder-version", absl::StrCat(current_version));
+  if (fill) {
+    return call->Fail(absl::AbortedError(
+        "lease: it has ended, or the key or a group that it belongs to was written or invalidated since"));
+  }
   call->Fail(absl::AbortedError(
       current_version == 0 ? "the condition does not hold: there is no entry"
                            : absl::StrCat("the condition does not hold: the entry's version is ", current_version)));
@@ -64,6 +69,7 @@ CacheService::CacheService(Options options, CacheEngine* engine, Store* store, c
   add("BatchSet", &Service::RequestBatchSet, &CacheService::BatchSet, kArmedForOthers);
   add("Touch", &Service::RequestTouch, &CacheService::Touch, kArmedForOthers);
   add("Invalidate", &Service::RequestInvalidate, &CacheService::Invalidate, kArmedForOthers);
+  add("Release", &Service::RequestRelease, &CacheService::Release, kArmedForOthers);
   add("Stats", &Service::RequestStats, &CacheService::Stats, kArmedForOthers);
 }
 
@@ -94,9 +100,9 @@ void CacheService::Set(UnaryCall* call) {
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
   const absl::StatusOr<SetCommand> command = ToCommand(request);
   if (!command.ok()) return call->Fail(command.status());
-  engine_->Set(call->context(), *command, [call](absl::StatusOr<SetAnswer> answer) {
+  engine_->Set(call->context(), *command, [call, fill = command->fill.has_value()](absl::StatusOr<SetAnswer> answer) {
     if (!answer.ok()) return call->Fail(answer.status());
-    if (!answer->applied) return FailAborted(call, answer->version);
+    if (!answer->applied) return FailAborted(call, answer->version, fill);
     v1::SetResponse response;
     response.set_version(answer->version);
     response.set_ttl_ms(answer->ttl_ms);
@@ -105,17 +111,38 @@ void CacheService::Set(UnaryCall* call) {
 }
 
 void CacheService::Invalidate(UnaryCall* call) {
-  if (absl::Status status =
-          CheckRepeated(call->request(), v1::InvalidateRequest::kKeysFieldNumber, kMaxBatchKeys, "keys");
-      !status.ok()) {
-    return call->Fail(status);
+  using Field = std::pair<int, std::string_view>;
+  for (const auto& [number, name] :
+       {Field{v1::InvalidateRequest::kKeysFieldNumber, "keys"}, Field{v1::InvalidateRequest::kTagsFieldNumber, "tags"},
+        Field{v1::InvalidateRequest::kPatternsFieldNumber, "patterns"},
+        Field{v1::InvalidateRequest::kEntitiesFieldNumber, "entities"}}) {
+    const size_t limit = name == "keys" ? kMaxBatchKeys : kMaxGroups;
+    if (absl::Status status = CheckRepeated(call->request(), number, limit, name); !status.ok()) {
+      return call->Fail(status);
+    }
   }
   v1::InvalidateRequest request;
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
-  engine_->Invalidate(call->context(), ToCommand(request), [call](absl::StatusOr<InvalidateAnswer> answer) {
+  const absl::StatusOr<InvalidateCommand> command = ToCommand(request);
+  if (!command.ok()) return call->Fail(command.status());
+  engine_->Invalidate(call->context(), *command, [call](absl::StatusOr<InvalidateAnswer> answer) {
     if (!answer.ok()) return call->Fail(answer.status());
     v1::InvalidateResponse response;
     response.set_dropped(answer->dropped);
+    response.set_collapsed(answer->collapsed);
+    call->Finish(Serialize(response));
+  });
+}
+
+void CacheService::Release(UnaryCall* call) {
+  v1::ReleaseRequest request;
+  if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
+  const absl::StatusOr<ReleaseCommand> command = ToCommand(request);
+  if (!command.ok()) return call->Fail(command.status());
+  engine_->Release(call->context(), *command, [call](absl::StatusOr<bool> released) {
+    if (!released.ok()) return call->Fail(released.status());
+    v1::ReleaseResponse response;
+    response.set_released(*released);
     call->Finish(Serialize(response));
   });
 }

@@ -32,13 +32,15 @@ class CacheService final : public RpcService {
 
  private:
   // All methods are raw: a request is parsed where it is handled, and a hit's value goes out without a copy.
-  using Service = v1::Cache::WithRawMethod_Get<v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<
-      v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<v1::Cache::WithRawMethod_Touch<
-          v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<v1::Cache::Service>>>>>>>>;
+  using Service = v1::Cache::WithRawMethod_Get<
+      v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<v1::Cache::WithRawMethod_Release<
+          v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<v1::Cache::WithRawMethod_Touch<
+              v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<v1::Cache::Service>>>>>>>>>;
 
   void Get(UnaryCall* call);
   void Set(UnaryCall* call);
   void Invalidate(UnaryCall* call);
+  void Release(UnaryCall* call);
   void BatchGet(UnaryCall* call);
   void BatchSet(UnaryCall* call);
   void Touch(UnaryCall* call);

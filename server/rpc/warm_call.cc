@@ -13,8 +13,8 @@ constexpr int64_t kReportEveryNanos = 100 * kNanosPerMilli;
 }  // namespace
 
 void WarmCall::OnStart() {
-  // Weak: the job's callbacks may come after the call has ended.
-  job_ = std::make_shared<WarmJob>(engine_, &clock(), [weak = weak_from_this()] {
+  // Weak: the warmer's callbacks may come after the call has ended.
+  warmer_ = std::make_shared<EntryWarmer>(engine_, &clock(), [weak = weak_from_this()] {
     if (auto self = weak.lock()) static_cast<WarmCall*>(self.get())->Advance();
   });
   {
@@ -31,9 +31,9 @@ void WarmCall::OnMessage(const grpc::ByteBuffer* message) {
   } else {
     v1::WarmRequest request;
     if (absl::Status status = Parse(*message, &request); !status.ok()) {
-      job_->Refuse("", status);
+      warmer_->Refuse("", status);
     } else {
-      job_->Submit(call_context(), ToCommand(request));
+      warmer_->Submit(call_context(), ToCommand(request));
     }
     MutexLock lock(&mutex_);
     reading_ = false;
@@ -52,16 +52,16 @@ void WarmCall::OnWritten() {
 void WarmCall::Advance() {
   MutexLock lock(&mutex_);
   if (finished_) return;
-  if (!all_read_ && !reading_ && job_->HasRoom()) {
+  if (!all_read_ && !reading_ && warmer_->HasRoom()) {
     reading_ = true;
     Read();
   }
   if (writing_) return;
   const int64_t now = clock().NowNanos();
-  const bool last = all_read_ && job_->Idle();
-  if (!last && !job_->ReportIsDue() && now - last_report_nanos_ < kReportEveryNanos) return;
+  const bool last = all_read_ && warmer_->Idle();
+  if (!last && !warmer_->ReportIsDue() && now - last_report_nanos_ < kReportEveryNanos) return;
   last_report_nanos_ = now;
-  writing_ = Write(Serialize(ToMessage(job_->TakeProgress(), last)));
+  writing_ = Write(Serialize(ToMessage(warmer_->TakeProgress(), last)));
   if (!last) return;
   finished_ = true;
   Finish(absl::OkStatus());

@@ -4,13 +4,13 @@
 #include <memory>
 
 #include "core/mutex.h"
-#include "server/engine/warm_job.h"
+#include "server/engine/entry_warmer.h"
 #include "server/rpc/stream_call.h"
 
 namespace larder {
 
-// One Warm stream. Takes the next entry only while the job has room, so that a fast caller is held back by flow control
-// and nothing piles up in memory.
+// One Warm stream. Takes the next entry only while the warmer has room, so that a fast caller is held back by flow
+// control and nothing piles up in memory.
 class WarmCall final : public StreamCall<grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> {
  public:
   using Base = StreamCall<grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>>;
@@ -26,7 +26,7 @@ class WarmCall final : public StreamCall<grpc::ServerAsyncReaderWriter<grpc::Byt
   void Advance();
 
   CacheEngine* const engine_;
-  std::shared_ptr<WarmJob> job_;  // fixed after OnStart
+  std::shared_ptr<EntryWarmer> warmer_;  // fixed after OnStart
 
   Mutex mutex_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;

@@ -9,6 +9,7 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/slice.h"
+#include "server/rpc/fill_token.h"
 
 namespace larder {
 namespace {
@@ -78,19 +79,39 @@ class BufferBuilder {
   std::vector<grpc::Slice> slices_;
 };
 
+v1::Tier WireTier(Tier tier) {
+  switch (tier) {
+    case Tier::kNear:
+      return v1::TIER_NEAR;
+    case Tier::kStore:
+      return v1::TIER_STORE;
+    case Tier::kOrigin:
+      return v1::TIER_ORIGIN;
+  }
+  return v1::TIER_UNSPECIFIED;
+}
+
+// An entry that is still served has some of its last millisecond left.
+int64_t MillisLeft(int64_t nanos) { return (nanos + kNanosPerMilli - 1) / kNanosPerMilli; }
+
 // A GetResponse without its value.
 v1::GetResponse Describe(const GetAnswer& answer) {
   v1::GetResponse response;
+  if (answer.lease.has_value()) {
+    response.mutable_lease()->set_token(EncodeFillToken(*answer.lease));
+    response.mutable_lease()->set_ttl_ms(answer.lease_nanos / kNanosPerMilli);
+  }
   if (!answer.entry) {
     response.set_status(v1::STATUS_MISS);
+    if (answer.as_of.has_value()) response.set_as_of(EncodeFillToken(*answer.as_of));
     return response;
   }
-  response.set_status(v1::STATUS_HIT);
-  response.set_tier(answer.tier == Tier::kNear ? v1::TIER_NEAR : v1::TIER_STORE);
-  response.set_freshness(v1::FRESHNESS_FRESH);
+  response.set_status(answer.entry->meta().absent ? v1::STATUS_ABSENT : v1::STATUS_HIT);
+  response.set_tier(WireTier(answer.tier));
+  response.set_freshness(answer.stale ? v1::FRESHNESS_STALE : v1::FRESHNESS_FRESH);
   response.set_age_ms(answer.age_nanos / kNanosPerMilli);
-  // An entry that is still served has some of its last millisecond left.
-  response.set_ttl_ms((answer.ttl_nanos + kNanosPerMilli - 1) / kNanosPerMilli);
+  response.set_ttl_ms(MillisLeft(answer.ttl_nanos));
+  response.set_hard_ttl_ms(MillisLeft(answer.hard_ttl_nanos));
   response.set_version(answer.entry->meta().version);
   const std::string_view content_type = answer.entry->content_type();
   response.set_content_type(content_type.data(), content_type.size());
@@ -127,6 +148,11 @@ TtlChoice TtlOf(const Request& request) {
   return ttl;
 }
 
+template <typename Request>
+std::optional<int64_t> StaleFor(const Request& request) {
+  return request.has_stale_for_ms() ? std::optional<int64_t>(request.stale_for_ms()) : std::nullopt;
+}
+
 absl::StatusOr<bool> FromStore(v1::ReadFrom read_from) {
   switch (read_from) {
     case v1::READ_FROM_UNSPECIFIED:
@@ -136,27 +162,6 @@ absl::StatusOr<bool> FromStore(v1::ReadFrom read_from) {
     default:
       return absl::InvalidArgumentError(absl::StrCat("read_from: ", static_cast<int>(read_from), " is not known"));
   }
-}
-
-void Fill(const HistogramSnapshot& from, v1::Latency* to) {
-  constexpr double kNanosPerMicroAsDouble = 1'000.0;
-  to->set_count(static_cast<int64_t>(from.count()));
-  to->set_p50_us(from.QuantileNanos(0.5) / kNanosPerMicroAsDouble);
-  to->set_p90_us(from.QuantileNanos(0.9) / kNanosPerMicroAsDouble);
-  to->set_p99_us(from.QuantileNanos(0.99) / kNanosPerMicroAsDouble);
-  to->set_p999_us(from.QuantileNanos(0.999) / kNanosPerMicroAsDouble);
-}
-
-std::string StateName(StoreInfo::State state) {
-  switch (state) {
-    case StoreInfo::State::kReady:
-      return "ready";
-    case StoreInfo::State::kConnecting:
-      return "connecting";
-    case StoreInfo::State::kDown:
-      return "down";
-  }
-  return "";
 }
 
 }  // namespace
@@ -226,7 +231,12 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
                      .value = request.value(),
                      .content_type = request.content_type(),
                      .ttl = TtlOf(request),
-                     .condition = {}};
+                     .condition = {},
+                     .fill = std::nullopt,
+                     .tags = {request.tags().begin(), request.tags().end()},
+                     .stale_for_ms = StaleFor(request),
+                     .sliding = request.sliding(),
+                     .absent = request.absent()};
   switch (request.condition_case()) {
     case v1::SetRequest::CONDITION_NOT_SET:
       break;
@@ -242,6 +252,12 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
       if (request.if_version() == 0) return absl::InvalidArgumentError("if_version: 0 is no entry's version");
       command.condition = {.kind = Condition::Kind::kVersion, .version = request.if_version()};
       break;
+    case v1::SetRequest::kLease: {
+      absl::StatusOr<FillToken> fill = DecodeFillToken(request.lease());
+      if (!fill.ok()) return fill.status();
+      command.fill = *fill;
+      break;
+    }
   }
   return command;
 }
@@ -249,7 +265,12 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
 absl::StatusOr<GetCommand> ToCommand(const v1::GetRequest& request) {
   const absl::StatusOr<bool> from_store = FromStore(request.read_from());
   if (!from_store.ok()) return from_store.status();
-  return GetCommand{.name_space = request.namespace_(), .key = request.key(), .from_store = *from_store};
+  return GetCommand{.name_space = request.namespace_(),
+                    .key = request.key(),
+                    .from_store = *from_store,
+                    .wants_lease = request.want_lease(),
+                    .wait_ms = request.wait_ms(),
+                    .fresh_only = request.fresh_only()};
 }
 
 SetCommand ToCommand(const v1::WarmRequest& request) {
@@ -258,16 +279,52 @@ SetCommand ToCommand(const v1::WarmRequest& request) {
           .value = request.value(),
           .content_type = request.content_type(),
           .ttl = TtlOf(request),
-          .condition = {}};
+          .condition = {},
+          .fill = std::nullopt,
+          .tags = {request.tags().begin(), request.tags().end()},
+          .stale_for_ms = StaleFor(request),
+          .sliding = request.sliding(),
+          .absent = request.absent()};
+}
+
+absl::StatusOr<ReleaseCommand> ToCommand(const v1::ReleaseRequest& request) {
+  const absl::StatusOr<FillToken> lease = DecodeFillToken(request.lease());
+  if (!lease.ok()) return lease.status();
+  return ReleaseCommand{.name_space = request.namespace_(), .key = request.key(), .lease = *lease};
 }
 
 TouchCommand ToCommand(const v1::TouchRequest& request) {
   return {.name_space = request.namespace_(), .key = request.key(), .ttl = TtlOf(request)};
 }
 
-InvalidateCommand ToCommand(const v1::InvalidateRequest& request) {
-  return {
-      .name_space = request.namespace_(), .keys = {request.keys().begin(), request.keys().end()}, .all = request.all()};
+absl::StatusOr<InvalidateCommand> ToCommand(const v1::InvalidateRequest& request) {
+  const absl::StatusOr<bool> soft = IsSoft(request.mode());
+  if (!soft.ok()) return soft.status();
+  InvalidateCommand command{.name_space = request.namespace_(),
+                            .keys = {request.keys().begin(), request.keys().end()},
+                            .tags = {request.tags().begin(), request.tags().end()},
+                            .patterns = {request.patterns().begin(), request.patterns().end()},
+                            .entities = {},
+                            .all = request.all(),
+                            .soft = *soft};
+  for (const v1::Entity& entity : request.entities()) {
+    EntityChange& change = command.entities.emplace_back();
+    change.name = entity.name();
+    change.fields.assign(entity.fields().begin(), entity.fields().end());
+  }
+  return command;
+}
+
+absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode) {
+  switch (mode) {
+    case v1::INVALIDATION_MODE_UNSPECIFIED:
+    case v1::INVALIDATION_MODE_HARD:
+      return false;
+    case v1::INVALIDATION_MODE_SOFT:
+      return true;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("mode: ", static_cast<int>(mode), " is not known"));
+  }
 }
 
 absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request) {
@@ -275,10 +332,11 @@ absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request) {
   if (!from_store.ok()) return from_store.status();
   return BatchGetCommand{.name_space = request.namespace_(),
                          .keys = {request.keys().begin(), request.keys().end()},
-                         .from_store = *from_store};
+                         .from_store = *from_store,
+                         .fresh_only = request.fresh_only()};
 }
 
-v1::WarmProgress ToMessage(const WarmProgress& progress, bool finished) {
+v1::WarmProgress ToMessage(const EntryWarmProgress& progress, bool finished) {
   v1::WarmProgress message;
   message.set_written(progress.written);
   message.set_skipped(progress.skipped);
@@ -290,7 +348,7 @@ v1::WarmProgress ToMessage(const WarmProgress& progress, bool finished) {
     message.set_entries_per_second(done * static_cast<double>(kNanosPerSecond) /
                                    static_cast<double>(progress.elapsed_nanos));
   }
-  for (const WarmFailure& failure : progress.failures) {
+  for (const EntryWarmFailure& failure : progress.failures) {
     v1::WarmFailure* to = message.add_failures();
     to->set_index(failure.index);
     to->set_key(failure.key);
@@ -298,58 +356,6 @@ v1::WarmProgress ToMessage(const WarmProgress& progress, bool finished) {
     to->set_message(std::string(failure.status.message()));
   }
   message.set_finished(finished);
-  return message;
-}
-
-v1::CacheStats ToMessage(const KeyspaceStats& stats) {
-  v1::CacheStats message;
-  message.set_name(stats.name);
-  message.set_near_hits(static_cast<int64_t>(stats.near_hits));
-  message.set_store_hits(static_cast<int64_t>(stats.store_hits));
-  message.set_misses(static_cast<int64_t>(stats.misses));
-  message.set_get_errors(static_cast<int64_t>(stats.get_errors));
-  const uint64_t hits = stats.near_hits + stats.store_hits;
-  if (hits + stats.misses > 0) {
-    message.set_hit_ratio(static_cast<double>(hits) / static_cast<double>(hits + stats.misses));
-  }
-  message.set_sets(static_cast<int64_t>(stats.sets));
-  message.set_sets_aborted(static_cast<int64_t>(stats.sets_aborted));
-  message.set_set_errors(static_cast<int64_t>(stats.set_errors));
-  message.set_touches(static_cast<int64_t>(stats.touches));
-  message.set_invalidated_keys(static_cast<int64_t>(stats.invalidated_keys));
-  message.set_invalidated_all(static_cast<int64_t>(stats.invalidated_all));
-  message.set_refused(static_cast<int64_t>(stats.refused));
-  message.set_near_entries(static_cast<int64_t>(stats.near.entries));
-  message.set_near_bytes(static_cast<int64_t>(stats.near.bytes));
-  message.set_near_capacity_bytes(static_cast<int64_t>(stats.near.capacity_bytes));
-  v1::NearEvictions* evictions = message.mutable_near_evictions();
-  evictions->set_capacity(static_cast<int64_t>(stats.near.evicted));
-  evictions->set_expired(static_cast<int64_t>(stats.near.expired));
-  evictions->set_invalidated(static_cast<int64_t>(stats.near.erased));
-  evictions->set_aged(static_cast<int64_t>(stats.near_aged));
-  evictions->set_oversized(static_cast<int64_t>(stats.near.oversized));
-  Fill(stats.near_hit_latency, message.mutable_near_hit_latency());
-  Fill(stats.store_hit_latency, message.mutable_store_hit_latency());
-  Fill(stats.miss_latency, message.mutable_miss_latency());
-  Fill(stats.set_latency, message.mutable_set_latency());
-  return message;
-}
-
-v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive) {
-  v1::StoreStats message;
-  message.set_kind(info.kind);
-  message.set_state(StateName(info.state));
-  message.set_detail(info.detail);
-  message.set_round_trip_us(info.round_trip_micros);
-  message.set_keys(info.keys);
-  message.set_used_memory_bytes(info.used_memory_bytes);
-  message.set_max_memory_bytes(info.max_memory_bytes);
-  message.set_eviction_policy(info.eviction_policy);
-  message.set_evictions(info.evictions);
-  message.set_redis_version(info.redis_version);
-  message.set_coherence_mode(exclusive ? "exclusive" : "age");
-  message.set_disconnects(info.disconnects);
-  message.set_unreadable_entries(info.unreadable_entries);
   return message;
 }
 

@@ -12,7 +12,7 @@
 #include "larder/v1/cache.pb.h"
 #include "server/engine/cache_engine.h"
 #include "server/engine/commands.h"
-#include "server/engine/warm_job.h"
+#include "server/engine/entry_warmer.h"
 
 namespace larder {
 
@@ -35,12 +35,14 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request);
 absl::StatusOr<GetCommand> ToCommand(const v1::GetRequest& request);
 SetCommand ToCommand(const v1::WarmRequest& request);
 TouchCommand ToCommand(const v1::TouchRequest& request);
-InvalidateCommand ToCommand(const v1::InvalidateRequest& request);
+absl::StatusOr<ReleaseCommand> ToCommand(const v1::ReleaseRequest& request);
+absl::StatusOr<InvalidateCommand> ToCommand(const v1::InvalidateRequest& request);
 absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request);
 
-v1::WarmProgress ToMessage(const WarmProgress& progress, bool finished);
-v1::CacheStats ToMessage(const KeyspaceStats& stats);
-v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive);
+// INVALID_ARGUMENT naming `mode` if it is not known.
+absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode);
+
+v1::WarmProgress ToMessage(const EntryWarmProgress& progress, bool finished);
 
 }  // namespace larder
 

@@ -1,18 +1,14 @@
 #include "server/store/embedded_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/store/random_bits.h"
+#include "server/store/embedded_keys.h"
 
 namespace larder {
 namespace {
-
-// COHERENCE E3. Expiry is the cache's matter.
-bool IsAlive(const EntryMeta& meta, uint64_t generation, uint64_t all_stamp) {
-  return meta.generation == generation && meta.epoch >= all_stamp;
-}
 
 bool Holds(const Condition& condition, uint64_t current_version) {
   switch (condition.kind) {
@@ -28,18 +24,27 @@ bool Holds(const Condition& condition, uint64_t current_version) {
   return false;
 }
 
-bool AlwaysValid() { return true; }
-
 }  // namespace
 
 EmbeddedStore::EmbeddedStore(const Clock* clock, const Options& options)
     : clock_(clock), cache_(NearCache::Options{options.capacity_bytes, 0}) {}
 
-std::string EmbeddedStore::CacheKey(std::string_view name_space, std::string_view key) {
-  std::string cache_key;
-  cache_key.reserve(name_space.size() + 1 + key.size());
-  cache_key.append(name_space).push_back('\0');
-  return cache_key.append(key);
+EmbeddedStore::Wakes::~Wakes() {
+  if (!store_.wake_listener_) return;
+  for (const std::string& cache_key : cache_keys_) {
+    const SplitKey split = Split(cache_key);
+    store_.wake_listener_(split.name_space, split.key);
+  }
+}
+
+void EmbeddedStore::WakeAll(std::string_view name_space) const {
+  if (wake_listener_) wake_listener_(name_space, "");
+}
+
+EmbeddedStore::Place EmbeddedStore::PlaceOf(std::string_view name_space, std::string_view key) {
+  std::string cache_key = CacheKey(name_space, key);
+  const uint64_t hash = NearCache::Hash(cache_key);
+  return {key, std::move(cache_key), hash, records_.Of(name_space), stripes_[(hash >> 32) % kStripes]};
 }
 
 absl::Status EmbeddedStore::CheckCall(int64_t deadline_nanos) const {
@@ -50,40 +55,23 @@ absl::Status EmbeddedStore::CheckCall(int64_t deadline_nanos) const {
   return absl::OkStatus();
 }
 
-EmbeddedStore::ControlRecord& EmbeddedStore::RecordOf(const std::string& name_space) {
-  ControlRecord& record = records_[name_space];
-  if (record.generation == 0) record.generation = RandomNonZeroBits();
-  return record;
+EntryRef EmbeddedStore::FindLive(const Place& place, uint64_t dead_version) {
+  EntryRef entry = cache_.Find(place.cache_key, place.hash, clock_->NowNanos());
+  if (!entry) return nullptr;
+  const bool said_dead = dead_version != 0 && entry->meta().version == dead_version;
+  if (!said_dead && place.record.Judge(place.key, *entry) != Judgement::kDead) return entry;
+  cache_.Erase(place.cache_key, place.hash);
+  return nullptr;
 }
 
-ControlUpdate EmbeddedStore::UpdateFor(const ControlRecord& record, ClockPosition known) {
-  ControlUpdate update;
-  update.generation = record.generation;
-  update.epoch = record.epoch;
-  update.since = known.generation == record.generation ? known.epoch : 0;
-  update.all_stamp = record.all_stamp > update.since ? record.all_stamp : 0;
-  update.sequence = ++sequence_;
-  return update;
-}
-
-EmbeddedStore::ControlRecord EmbeddedStore::Snapshot(const std::string& name_space, ClockPosition known,
-                                                     ControlUpdate* update) {
-  MutexLock lock(&control_mutex_);
-  const ControlRecord& record = RecordOf(name_space);
-  *update = UpdateFor(record, known);
-  return record;
-}
-
-EntryRef EmbeddedStore::FindValid(const std::string& cache_key, uint64_t hash, const ControlRecord& control) {
-  EntryRef entry = cache_.Find(cache_key, hash, clock_->NowNanos());
-  if (entry && !IsAlive(entry->meta(), control.generation, control.all_stamp)) return nullptr;
-  return entry;
-}
-
-void EmbeddedStore::EraseDead(const std::string& cache_key, uint64_t hash, const EntryRef& dead) {
-  MutexLock lock(&StripeFor(hash));
-  // A write may have replaced it since.
-  if (cache_.Find(cache_key, hash, clock_->NowNanos()).get() == dead.get()) cache_.Erase(cache_key, hash);
+// COHERENCE P2, C4: what is put in was judged by the record as it is at that moment. The sweep's walk takes the same
+// lock of the cache after it has raised the fence, so it meets whatever was put in before, and nothing older comes
+// after.
+bool EmbeddedStore::Admit(const Place& place, uint64_t seen, EntryRef entry) {
+  bool unchanged = false;
+  cache_.Admit(place.cache_key, place.hash, std::move(entry),
+               [&] { return unchanged = place.record.changes() == seen; });
+  return unchanged;
 }
 
 absl::StatusOr<ReadResult> EmbeddedStore::DoRead(const ReadRequest& request) {
@@ -92,137 +80,161 @@ absl::StatusOr<ReadResult> EmbeddedStore::DoRead(const ReadRequest& request) {
   ReadResult result;
   result.entries.reserve(request.keys.size());
   for (const std::string& key : request.keys) {
-    const std::string cache_key = CacheKey(request.name_space, key);
-    result.entries.push_back(cache_.Find(cache_key, NearCache::Hash(cache_key), now));
+    const Place place = PlaceOf(request.name_space, key);
+    EntryRef entry = cache_.Find(place.cache_key, place.hash, now);
+    if (entry && place.record.Judge(key, *entry) == Judgement::kDead) {
+      MutexLock lock(&place.stripe.mutex);
+      // Another may be there by now.
+      entry = FindLive(place, 0);
+    }
+    result.entries.push_back(std::move(entry));
   }
   // COHERENCE N4: the record is read after the entries, so that it is at least as new as they are.
-  const ControlRecord control = Snapshot(request.name_space, request.known, &result.control);
-  for (size_t i = 0; i < request.keys.size(); ++i) {
-    EntryRef& entry = result.entries[i];
-    if (!entry || IsAlive(entry->meta(), control.generation, control.all_stamp)) continue;
-    const std::string cache_key = CacheKey(request.name_space, request.keys[i]);
-    EraseDead(cache_key, NearCache::Hash(cache_key), entry);
-    entry = nullptr;
-  }
+  result.control = records_.Of(request.name_space).Update(request.known);
   return result;
 }
 
-absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(WriteRequest request) {
+absl::StatusOr<WriteResult> EmbeddedStore::DoWrite(const WriteRequest& request) {
   if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return status;
-  const std::string cache_key = CacheKey(request.name_space, request.key);
-  const uint64_t hash = NearCache::Hash(cache_key);
-  if (!cache_.Fits(cache_key.size(), *request.entry)) {
+  const Place place = PlaceOf(request.name_space, request.key);
+  if (!cache_.Fits(place.cache_key.size(), *request.entry)) {
     return absl::InvalidArgumentError(
         absl::StrCat("value: ", request.entry->value().size(), " bytes are larger than the embedded store can hold"));
   }
-
-  MutexLock lock(&StripeFor(hash));
   WriteResult result;
-  const ControlRecord control = Snapshot(request.name_space, request.known, &result.control);
-  const EntryRef current = FindValid(cache_key, hash, control);
-  result.current_version = current ? current->meta().version : 0;
-  if (!Holds(request.condition, result.current_version)) return result;
-  // COHERENCE E3, E4: what was read before an invalidation is not stored after it. One that comes between here and
-  // the admission finds the lower epoch on the entry, and so kills it.
-  uint64_t epoch = control.epoch;
-  if (request.as_of.has_value()) {
-    if (request.as_of->generation != control.generation || control.all_stamp > request.as_of->epoch) return result;
-    epoch = request.as_of->epoch;
-  }
-  request.entry->Stamp(control.generation, epoch);
-  const uint64_t version = request.entry->meta().version;
-  cache_.Admit(cache_key, hash, std::move(request.entry), AlwaysValid);
-  result.applied = true;
-  result.current_version = version;
+  Wakes wakes(this);
+  MutexLock lock(&place.stripe.mutex);
+  while (!TryWrite(request, place, &wakes, &result)) continue;
+  result.control = place.record.Update(request.known);
   return result;
+}
+
+bool EmbeddedStore::TryWrite(const WriteRequest& request, const Place& place, Wakes* wakes, WriteResult* result) {
+  const uint64_t seen = place.record.changes();
+  const EntryRef current = FindLive(place, request.dead_version);
+  result->current_version = current ? current->meta().version : 0;
+  result->current_epoch = current ? current->meta().epoch : 0;
+
+  // COHERENCE E3: the epoch at which the value was read, or that of now.
+  ClockPosition position = place.record.position();
+  if (request.fill.has_value()) {
+    if (!MayFill(request, place, current, wakes)) return true;
+    position = request.fill->as_of;
+  } else if (!Holds(request.condition, result->current_version)) {
+    return true;
+  } else if (request.as_of.has_value()) {
+    // COHERENCE E4.
+    if (!place.record.Allows(*request.as_of, place.key, request.entry->tags())) return true;
+    position = *request.as_of;
+  }
+  request.entry->Stamp(position.generation, position.epoch);
+  if (!Admit(place, seen, request.entry)) return false;
+  EndLease(place, wakes);
+  result->applied = true;
+  result->current_version = request.entry->meta().version;
+  result->current_epoch = position.epoch;
+  return true;
 }
 
 absl::StatusOr<TouchResult> EmbeddedStore::DoTouch(const TouchRequest& request) {
   if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return status;
-  const std::string cache_key = CacheKey(request.name_space, request.key);
-  const uint64_t hash = NearCache::Hash(cache_key);
-
-  MutexLock lock(&StripeFor(hash));
+  const Place place = PlaceOf(request.name_space, request.key);
   TouchResult result;
-  const ControlRecord control = Snapshot(request.name_space, request.known, &result.control);
-  const EntryRef current = FindValid(cache_key, hash, control);
-  if (!current) return result;
-  // COHERENCE E6: the whole life is capped.
+  MutexLock lock(&place.stripe.mutex);
+  while (!TryTouch(request, place, &result)) continue;
+  result.control = place.record.Update(request.known);
+  return result;
+}
+
+// COHERENCE E6: compare-and-set on a valid entry; the whole life is capped. E5: what an invalidation made stale is not
+// made fresh again: that by a group goes by the epoch, and what was softened was never fresh.
+bool EmbeddedStore::TryTouch(const TouchRequest& request, const Place& place, TouchResult* result) {
+  const uint64_t seen = place.record.changes();
+  const EntryRef current = FindLive(place, 0);
+  if (!current) return true;
   EntryMeta meta = current->meta();
   const int64_t now = clock_->NowNanos();
-  const int64_t ttl = std::min(request.ttl_nanos, request.max_life_nanos - (now - meta.created_nanos));
+  if (request.version != 0 && meta.version != request.version) return true;
+  if (IsSoftened(meta)) return true;
+
+  const int64_t life_left = request.max_life_nanos - (now - meta.created_nanos);
+  const int64_t ttl = std::min(request.ttl_nanos, life_left);
   if (ttl <= 0) {
-    cache_.Erase(cache_key, hash);
-    return result;
+    cache_.Erase(place.cache_key, place.hash);
+    return true;
   }
-  meta.expires_nanos = now + ttl;
+  const bool becomes_stale = meta.stale_nanos < meta.expires_nanos;
+  const int64_t stale_window = becomes_stale ? meta.expires_nanos - meta.stale_nanos : 0;
+  meta.stale_nanos = becomes_stale ? now + ttl : std::numeric_limits<int64_t>::max();
+  meta.expires_nanos = now + std::min(ttl + stale_window, life_left);
   meta.read_nanos = now;
-  // Entries are immutable once shared, so a new expiry takes a new one.
-  EntryRef touched = Entry::Create(meta, current->content_type(), current->value());
-  if (!cache_.Admit(cache_key, hash, std::move(touched), AlwaysValid)) return result;
-  result.found = true;
-  result.version = meta.version;
-  result.ttl_nanos = ttl;
-  return result;
+  if (!Admit(place, seen, WithMeta(*current, meta))) return false;
+  result->found = true;
+  result->version = meta.version;
+  result->epoch = meta.epoch;
+  result->ttl_nanos = ttl;
+  return true;
 }
 
 absl::StatusOr<EraseResult> EmbeddedStore::DoErase(const EraseRequest& request) {
   if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return status;
   EraseResult result;
-  for (const std::string& key : request.keys) {
-    const std::string cache_key = CacheKey(request.name_space, key);
-    const uint64_t hash = NearCache::Hash(cache_key);
-    MutexLock lock(&StripeFor(hash));
-    // Found first, so that one that has expired is not counted.
-    if (!cache_.Find(cache_key, hash, clock_->NowNanos())) continue;
-    if (cache_.Erase(cache_key, hash)) ++result.erased;
+  for (size_t i = 0; i < request.keys.size(); ++i) {
+    const Place place = PlaceOf(request.name_space, request.keys[i]);
+    Wakes wakes(this);
+    MutexLock lock(&place.stripe.mutex);
+    // COHERENCE E2, E5: nothing that was being loaded lands after this.
+    EndLease(place, &wakes);
+    if (!request.soft_versions.empty()) {
+      while (!TrySoften(place, request.soft_versions[i], &result)) continue;
+    } else if (cache_.Find(place.cache_key, place.hash, clock_->NowNanos())) {  // so that none that has expired counts
+      cache_.Erase(place.cache_key, place.hash);
+      ++result.erased;
+    }
   }
   return result;
 }
 
+// COHERENCE E1, E5.
+bool EmbeddedStore::TrySoften(const Place& place, uint64_t new_version, EraseResult* result) {
+  const uint64_t seen = place.record.changes();
+  const EntryRef current = FindLive(place, 0);
+  if (!current) return true;
+  EntryMeta meta = current->meta();
+  meta.version = new_version;
+  Soften(&meta, clock_->NowNanos());
+  meta.leased_nanos = 0;
+  if (!Admit(place, seen, WithMeta(*current, meta))) return false;
+  ++result->erased;
+  return true;
+}
+
 void EmbeddedStore::Read(ReadRequest request, StoreCallback<ReadResult> done) { std::move(done)(DoRead(request)); }
 
-void EmbeddedStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
-  std::move(done)(DoWrite(std::move(request)));
-}
+void EmbeddedStore::Write(WriteRequest request, StoreCallback<WriteResult> done) { std::move(done)(DoWrite(request)); }
 
 void EmbeddedStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) { std::move(done)(DoTouch(request)); }
 
 void EmbeddedStore::Erase(EraseRequest request, StoreCallback<EraseResult> done) { std::move(done)(DoErase(request)); }
 
-void EmbeddedStore::InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                                  StoreCallback<ControlUpdate> done) {
-  if (absl::Status status = CheckCall(deadline_nanos); !status.ok()) return std::move(done)(status);
-  ControlUpdate update;
-  {
-    MutexLock lock(&control_mutex_);
-    ControlRecord& record = RecordOf(name_space);
-    record.all_stamp = ++record.epoch;
-    update = UpdateFor(record, known);
-  }
-  std::move(done)(update);
+void EmbeddedStore::InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) {
+  if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return std::move(done)(status);
+  GroupResult result = records_.Of(request.name_space).InvalidateGroups(request);
+  if (result.collapsed || (request.all && !request.soft)) WakeAll(request.name_space);
+  std::move(done)(std::move(result));
 }
 
 void EmbeddedStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) {
   if (absl::Status status = CheckCall(deadline_nanos); !status.ok()) return std::move(done)(status);
-  ControlUpdate update;
-  {
-    MutexLock lock(&control_mutex_);
-    ControlRecord& record = RecordOf(name_space);
-    // Nothing of the older generation is valid whatever its epoch, so the clock starts anew.
-    record = ControlRecord{};
-    record.generation = RandomNonZeroBits();
-    update = UpdateFor(record, ClockPosition{});
-  }
-  std::move(done)(update);
+  ControlUpdate control = records_.Of(name_space).RaiseBarrier();
+  WakeAll(name_space);
+  std::move(done)(std::move(control));
 }
 
 void EmbeddedStore::ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                                 StoreCallback<ControlUpdate> done) {
   if (absl::Status status = CheckCall(deadline_nanos); !status.ok()) return std::move(done)(status);
-  ControlUpdate update;
-  Snapshot(name_space, known, &update);
-  std::move(done)(update);
+  std::move(done)(records_.Of(name_space).Update(known));
 }
 
 void EmbeddedStore::Describe(int64_t /*deadline_nanos*/, StoreCallback<StoreInfo> done) {

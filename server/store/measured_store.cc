@@ -17,9 +17,18 @@ MeasuredStore::MeasuredStore(std::unique_ptr<Store> store, const Clock* clock, R
       write_(*registry, "write"),
       touch_(*registry, "touch"),
       erase_(*registry, "erase"),
-      invalidate_all_(*registry, "invalidate_all"),
+      lease_(*registry, "lease"),
+      release_(*registry, "release"),
+      invalidate_(*registry, "invalidate"),
       barrier_(*registry, "barrier"),
       control_(*registry, "control"),
+      look_(*registry, "look"),
+      scan_(*registry, "scan"),
+      erase_versions_(*registry, "erase_versions"),
+      sweep_(*registry, "sweep"),
+      forget_stamps_(*registry, "forget_stamps"),
+      put_note_(*registry, "put_note"),
+      get_note_(*registry, "get_note"),
       shed_(registry->AddCounter("cache_shed_total", "Work refused because too much was waiting.",
                                  {{"reason", "store_queue"}})) {}
 
@@ -51,9 +60,16 @@ void MeasuredStore::Erase(EraseRequest request, StoreCallback<EraseResult> done)
   store_->Erase(std::move(request), Measured(&erase_, std::move(done)));
 }
 
-void MeasuredStore::InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                                  StoreCallback<ControlUpdate> done) {
-  store_->InvalidateAll(std::move(name_space), known, deadline_nanos, Measured(&invalidate_all_, std::move(done)));
+void MeasuredStore::Lease(LeaseRequest request, StoreCallback<LeaseResult> done) {
+  store_->Lease(std::move(request), Measured(&lease_, std::move(done)));
+}
+
+void MeasuredStore::Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) {
+  store_->Release(std::move(request), Measured(&release_, std::move(done)));
+}
+
+void MeasuredStore::InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) {
+  store_->InvalidateGroups(std::move(request), Measured(&invalidate_, std::move(done)));
 }
 
 void MeasuredStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) {
@@ -63,6 +79,39 @@ void MeasuredStore::RaiseBarrier(std::string name_space, int64_t deadline_nanos,
 void MeasuredStore::ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                                 StoreCallback<ControlUpdate> done) {
   store_->ReadControl(std::move(name_space), known, deadline_nanos, Measured(&control_, std::move(done)));
+}
+
+void MeasuredStore::Look(LookRequest request, StoreCallback<LookResult> done) {
+  store_->Look(std::move(request), Measured(&look_, std::move(done)));
+}
+
+void MeasuredStore::Scan(ScanRequest request, StoreCallback<ScanResult> done) {
+  store_->Scan(std::move(request), Measured(&scan_, std::move(done)));
+}
+
+void MeasuredStore::EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) {
+  store_->EraseVersions(std::move(request), Measured(&erase_versions_, std::move(done)));
+}
+
+void MeasuredStore::Sweep(SweepRequest request, StoreCallback<SweepResult> done) {
+  store_->Sweep(std::move(request), Measured(&sweep_, std::move(done)));
+}
+
+void MeasuredStore::ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
+                                    StoreCallback<uint64_t> done) {
+  store_->ForgetOldStamps(std::move(name_space), max_life_nanos, deadline_nanos,
+                          Measured(&forget_stamps_, std::move(done)));
+}
+
+void MeasuredStore::PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos,
+                            int64_t deadline_nanos, StoreCallback<bool> done) {
+  store_->PutNote(std::move(name_space), std::move(name), std::move(text), ttl_nanos, deadline_nanos,
+                  Measured(&put_note_, std::move(done)));
+}
+
+void MeasuredStore::GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
+                            StoreCallback<std::optional<std::string>> done) {
+  store_->GetNote(std::move(name_space), std::move(name), deadline_nanos, Measured(&get_note_, std::move(done)));
 }
 
 void MeasuredStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {

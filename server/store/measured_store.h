@@ -2,7 +2,9 @@
 #define LARDER_SERVER_STORE_MEASURED_STORE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "core/clock.h"
 #include "server/metrics/metrics.h"
@@ -22,11 +24,23 @@ class MeasuredStore final : public Store {
   void Write(WriteRequest request, StoreCallback<WriteResult> done) override;
   void Touch(TouchRequest request, StoreCallback<TouchResult> done) override;
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override;
-  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                     StoreCallback<ControlUpdate> done) override;
+  void Lease(LeaseRequest request, StoreCallback<LeaseResult> done) override;
+  void Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) override;
+  void InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) override;
   void RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) override;
   void ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                    StoreCallback<ControlUpdate> done) override;
+  void Look(LookRequest request, StoreCallback<LookResult> done) override;
+  void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
+  void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
+  void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
+  void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
+                       StoreCallback<uint64_t> done) override;
+  void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos, int64_t deadline_nanos,
+               StoreCallback<bool> done) override;
+  void GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
+               StoreCallback<std::optional<std::string>> done) override;
+  void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }
@@ -46,7 +60,8 @@ class MeasuredStore final : public Store {
 
   const std::unique_ptr<Store> store_;
   const Clock* const clock_;
-  Operation read_, write_, touch_, erase_, invalidate_all_, barrier_, control_;
+  Operation read_, write_, touch_, erase_, lease_, release_, invalidate_, barrier_, control_;
+  Operation look_, scan_, erase_versions_, sweep_, forget_stamps_, put_note_, get_note_;
   Counter& shed_;
 };
 

@@ -3,34 +3,19 @@
 #define LARDER_SERVER_STORE_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "core/entry.h"
+#include "server/store/control.h"
 
 namespace larder {
-
-// What an answer of the store tells about a namespace's control record (its logical clock).
-//
-// A reader says which (generation, epoch) it knows; the update brings everything later than that. Where the
-// generation is another than the known one, the update is complete: it starts from epoch 0.
-struct ControlUpdate {
-  uint64_t generation = 0;
-  uint64_t epoch = 0;      // every stamp up to here is known to who applies this update
-  uint64_t all_stamp = 0;  // the latest invalidation of the whole namespace, if later than what was known; else 0
-  uint64_t since = 0;      // the epoch the update starts from; 0: complete
-  // Rises with the order in which the store answered. An update with a lower one never replaces a generation.
-  uint64_t sequence = 0;
-};
-
-// A position on a namespace's logical clock.
-struct ClockPosition {
-  uint64_t generation = 0;  // 0: none
-  uint64_t epoch = 0;
-};
 
 struct ReadRequest {
   std::string name_space;
@@ -40,10 +25,19 @@ struct ReadRequest {
 };
 
 struct ReadResult {
-  // One for each key, in order: the entry as stored, or null where there is none that can be read. Entries may be
-  // dead by the control record: the caller judges them by `control`, which was read after the call was made.
+  // One for each key, in order: the entry as stored, or null where there is none that can be read (a placeholder of a
+  // lease is none). Entries may be dead by the control record: the caller judges them by `control`, which was read
+  // after the call was made.
   std::vector<EntryRef> entries;
   ControlUpdate control;
+};
+
+// The right to fill one key, as of a position (COHERENCE E2, E3).
+struct FillToken {
+  friend bool operator==(const FillToken&, const FillToken&) = default;
+
+  uint64_t token = 0;  // in the placeholder, or in the stale entry's lease
+  ClockPosition as_of;
 };
 
 // When a write takes place.
@@ -56,13 +50,24 @@ struct Condition {
 struct WriteRequest {
   std::string name_space;
   std::string key;
-  // Version, times, content type and value; the store stamps it with generation and epoch. The caller must not share
-  // it before the write has ended.
+  // Version, times, tags, content type and value; the store stamps it with generation and epoch. The caller must not
+  // share it before the write has ended.
   EntryRef entry;
   Condition condition;
-  // Write the entry as of this position (warming): refused as not applied if the generation has changed since or the
-  // namespace was invalidated after it. Without it the entry gets the epoch at which the store executes the write.
+  // A fill (COHERENCE E2): applied only if what is under the key still bears this token, the generation is current, the
+  // epoch is not below the sweep's fence, and no hard stamp of the whole namespace or of one of the entry's tags is
+  // later than it. The entry then gets that epoch. `condition` must be kNone.
+  std::optional<FillToken> fill;
+  // Write the entry as of this position (warming, COHERENCE E4): refused as not applied if the generation has changed
+  // since, the epoch is below the fence, or the namespace or one of the entry's tags was invalidated after it. The
+  // entry then gets that epoch. Without this and without `fill` it gets the epoch at which the store executes the
+  // write.
   std::optional<ClockPosition> as_of;
+  // The caller found that the entry of this version is dead, by a pattern, which the store does not look at: where it
+  // is still there it counts as not there. 0: none.
+  uint64_t dead_version = 0;
+  // The caller judged the entry of this version by every stamp up to `known`, and found it alive. 0: none.
+  uint64_t alive_version = 0;
   ClockPosition known;
   int64_t deadline_nanos = 0;
 };
@@ -70,14 +75,66 @@ struct WriteRequest {
 struct WriteResult {
   bool applied = false;          // false: the condition did not hold, nothing was stored
   uint64_t current_version = 0;  // of the valid entry that is there now; 0: none
+  uint64_t current_epoch = 0;    // its epoch; the caller judges by it whether a pattern has killed it
   ControlUpdate control;
+  // Not applied, since kPresent or kVersion holds only if no pattern has killed the current version, and the store does
+  // not look at patterns: the caller judges it by `control` and asks again with `dead_version` or `alive_version`, and
+  // `known` as of `control`.
+  bool must_judge = false;
+};
+
+// Asks for the right to load a key.
+struct LeaseRequest {
+  std::string name_space;
+  std::string key;
+  uint64_t token = 0;       // unique; becomes the lease's
+  int64_t lease_nanos = 0;  // at least a millisecond
+  // The version of the entry that the caller found: dead (by a pattern perhaps, which the store does not look at), or
+  // to be loaded anew while it is served. 0: it found none.
+  uint64_t found_version = 0;
+  bool found_dead = false;
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct LeaseResult {
+  enum class Outcome {
+    kGranted,  // the caller loads; `fill` is its right to
+    kHeld,     // somebody else does; of a missing key `fill` may be used all the same; `left_nanos` is what is left
+    kChanged,  // there is another entry than the one that was found, or one where none was: read again
+    kForeign,  // what is there is not ours: nobody may fill it, but by a plain write (COHERENCE E7)
+  };
+  Outcome outcome = Outcome::kForeign;
+  // As of the store's present epoch where it was granted, else of the holder's. None, with a token of 0, where the
+  // lease is that of an entry and somebody else's, or there is none to be had yet.
+  FillToken fill;
+  int64_t left_nanos = 0;
+  ControlUpdate control;
+};
+
+// Gives a lease up.
+struct ReleaseRequest {
+  std::string name_space;
+  std::string key;
+  uint64_t token = 0;
+  // Of a stale entry: it is not loaded again before this has passed,
+  int64_t pause_nanos = 0;
+  // and lives at least until this long after it became stale, but never past `max_life_nanos` from its creation.
+  int64_t serve_stale_nanos = 0;
+  int64_t max_life_nanos = 0;
+  int64_t deadline_nanos = 0;
+};
+
+struct ReleaseResult {
+  bool held = false;  // the lease was still there
 };
 
 struct TouchRequest {
   std::string name_space;
   std::string key;
-  int64_t ttl_nanos = 0;       // new time to live, from now
+  int64_t ttl_nanos = 0;       // new time to live until it is stale, from now
   int64_t max_life_nanos = 0;  // bound on the entry's whole life, from its creation
+  uint64_t version = 0;        // only this version; 0: any
   ClockPosition known;
   int64_t deadline_nanos = 0;
 };
@@ -85,6 +142,7 @@ struct TouchRequest {
 struct TouchResult {
   bool found = false;
   uint64_t version = 0;
+  uint64_t epoch = 0;     // of the entry, as in WriteResult
   int64_t ttl_nanos = 0;  // what it was given
   ControlUpdate control;
 };
@@ -92,11 +150,102 @@ struct TouchResult {
 struct EraseRequest {
   std::string name_space;
   std::vector<std::string> keys;
+  // Not empty: soft (COHERENCE E5). One new version for each key; the entry gets it and is stale from now on, its lease
+  // or placeholder is destroyed.
+  std::vector<uint64_t> soft_versions;
   int64_t deadline_nanos = 0;
 };
 
 struct EraseResult {
-  int64_t erased = 0;
+  int64_t erased = 0;  // entries that were there; leases are none
+};
+
+// Invalidates groups: advances the clock once and stamps them all with it.
+struct GroupRequest {
+  std::string name_space;
+  bool all = false;
+  std::vector<std::string> tags;
+  std::vector<std::string> patterns;
+  bool soft = false;
+  // If more would have to be remembered, the whole namespace is stamped instead, hard (COHERENCE C5).
+  size_t max_tags = 100'000;
+  size_t max_patterns = 1'000;
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct GroupResult {
+  bool collapsed = false;
+  ControlUpdate control;
+};
+
+// What is under a key, without the value.
+struct StoredItem {
+  enum class Kind { kNone, kEntry, kLease, kUnreadable };
+  std::string key;
+  Kind kind = Kind::kNone;
+  EntryRef head;             // of kEntry and kLease: numbers, tags and content type; the value is empty
+  int64_t stored_bytes = 0;  // that it takes, without the key
+  // Of kUnreadable: a later release wrote it, which may find it alive or dead. A sweep that meets one has not seen all
+  // that its stamps kill (COHERENCE C4).
+  bool of_newer_format = false;
+};
+
+struct LookRequest {
+  std::string name_space;
+  std::vector<std::string> keys;
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct LookResult {
+  std::vector<StoredItem> items;  // one for each key, in order
+  ControlUpdate control;
+};
+
+struct ScanRequest {
+  std::string name_space;
+  std::string cursor;  // empty: from the start
+  int count = 500;     // about how many keys of the store to look at
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct ScanResult {
+  std::string cursor;             // empty: the end
+  std::vector<StoredItem> items;  // none of kNone; may be empty before the end. A key may come twice.
+  ControlUpdate control;
+};
+
+// Removes what a sweep found dead.
+struct EraseVersionsRequest {
+  std::string name_space;
+  std::vector<std::pair<std::string, uint64_t>> keys;  // with the version (of a lease: the token) that was found
+  int64_t deadline_nanos = 0;
+};
+
+// COHERENCE C4. One sweeper at a time has the right to sweep a namespace, for `lease_nanos` from each of its calls.
+struct SweepRequest {
+  enum class Step {
+    kBegin,  // take the right, and raise the fence to the present epoch, if any hard stamp is later than the floor
+    kRenew,
+    kEnd,  // everything up to `fence` has been looked at: forget the hard pattern stamps up to it, raise the floor
+  };
+  std::string name_space;
+  Step step = Step::kBegin;
+  uint64_t sweeper = 0;  // unique
+  int64_t lease_nanos = 0;
+  ClockPosition fence;  // as kBegin answered
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct SweepResult {
+  // kBegin: there is something to sweep and it is this sweeper's to do. Otherwise: the right is still this sweeper's
+  // and the generation still the fence's; if not, the sweep is to be given up.
+  bool mine = false;
+  ClockPosition fence;  // of kBegin
+  ControlUpdate control;
 };
 
 // For people: Stats and health.
@@ -145,9 +294,10 @@ class Store {
   virtual void Touch(TouchRequest request, StoreCallback<TouchResult> done) = 0;
   virtual void Erase(EraseRequest request, StoreCallback<EraseResult> done) = 0;
 
-  // Advances the namespace's clock and stamps the whole namespace with it: no entry written before is valid.
-  virtual void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline_nanos,
-                             StoreCallback<ControlUpdate> done) = 0;
+  virtual void Lease(LeaseRequest request, StoreCallback<LeaseResult> done) = 0;
+  virtual void Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) = 0;
+
+  virtual void InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) = 0;
 
   // Sets a new generation: nothing older counts as valid, whatever its epoch.
   virtual void RaiseBarrier(std::string name_space, int64_t deadline_nanos, StoreCallback<ControlUpdate> done) = 0;
@@ -155,6 +305,30 @@ class Store {
   // Reads the control record alone.
   virtual void ReadControl(std::string name_space, ClockPosition known, int64_t deadline_nanos,
                            StoreCallback<ControlUpdate> done) = 0;
+
+  virtual void Look(LookRequest request, StoreCallback<LookResult> done) = 0;
+  virtual void Scan(ScanRequest request, StoreCallback<ScanResult> done) = 0;
+  virtual void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) = 0;
+  virtual void Sweep(SweepRequest request, StoreCallback<SweepResult> done) = 0;
+
+  // Forgets the stamps that are so old that no entry from before them can be left: `max_life_nanos` is the longest that
+  // one may have lived, leases and timeouts included; the longest ever told under a generation counts. Answers the
+  // epoch up to which stamps are forgotten now; 0: none are that were not before.
+  virtual void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
+                               StoreCallback<uint64_t> done) = 0;
+
+  // A small text that outlives the process where the store does: the last one put under the name, or none.
+  virtual void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos,
+                       int64_t deadline_nanos, StoreCallback<bool> done) = 0;
+  virtual void GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
+                       StoreCallback<std::optional<std::string>> done) = 0;
+
+  // Told when somebody, on whichever replica, has replaced or removed a lease that another caller was refused for
+  // (LeaseResult::kHeld): whoever waits for the key may look again. Told with a namespace and no key: whoever waits for
+  // any of its keys; with neither: such news may have been lost. Runs on any thread, must not block, and may be told
+  // for nothing. Set it before the first call.
+  using WakeListener = std::function<void(std::string_view name_space, std::string_view key)>;
+  virtual void SetWakeListener(WakeListener listener) = 0;
 
   virtual void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) = 0;
 

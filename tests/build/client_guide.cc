@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "larder/cached.h"
 #include "larder/client.h"
+#include "larder/entity.h"
 #include "larder/invalidating.h"
 #include "larder/json.h"
 #include "larder/key_builder.h"
@@ -52,6 +53,37 @@ TEST(ClientGuide, GetsAndSets) {
   EXPECT_EQ(GetAndSet(cache), absl::OkStatus());
 }
 
+absl::Status SetMore(larder::Cache& cache) {
+  larder::SetOptions options;
+  options.ttl = std::chrono::minutes(5);
+  options.stale_for = std::chrono::minutes(10);  // after that; the namespace's if it is not given
+  options.tags = {"shop:7", "prices"};           // groups that the entry can be invalidated by
+  options.sliding = true;                        // each Get gives it its five minutes anew
+  absl::Status stored = cache.Set("price:7", "250", options).status();
+  absl::Status none = cache.Set("price:8", "", {.absent = true}).status();  // it is known that there is none
+  stored.Update(none);
+  return stored;
+}
+
+absl::Status Drop(larder::Cache& cache) {
+  larder::Invalidation what;
+  what.keys = {"price:7"};
+  what.tags = {"shop:7"};
+  what.patterns = {"availability?*staff=3*"};  // *: any bytes, ?: any one byte; there is no escape
+  what.entities = {{.name = "client", .fields = {{"id", "7"}}}};
+  what.mode = larder::InvalidationMode::kSoft;  // stale instead of gone
+  absl::StatusOr<larder::InvalidateResult> dropped = cache.Invalidate(what);
+  return dropped.status();
+}
+
+TEST(ClientGuide, SetsAndDropsGroups) {
+  larder::testing::FakeCache cache({.entities = {{"client", {.tags = {"client:{id}"}}}}});
+  EXPECT_EQ(SetMore(cache), absl::OkStatus());
+  EXPECT_EQ(Drop(cache), absl::OkStatus());
+  EXPECT_EQ((*cache.Get("price:7"))->freshness, larder::Freshness::kStale);
+  EXPECT_TRUE((*cache.Get("price:8"))->absent);
+}
+
 struct Price {
   static constexpr std::string_view kJsonType = "shop.Price";
   int64_t cents = 0;
@@ -88,6 +120,7 @@ struct Database {
   std::string FreeTimes(int /*staff*/, std::chrono::year_month_day /*day*/) { return "9:00"; }
   std::string Dashboard(const std::string& user, int /*week*/) { return "of " + user; }
   absl::StatusOr<int64_t> Insert(const Booking& /*booking*/) { return 1; }
+  absl::Status Move(const Booking& /*booking*/, std::chrono::year_month_day /*to*/) { return absl::OkStatus(); }
 };
 
 absl::StatusOr<Price> LoadOne(larder::Cache& cache, Database& db) {
@@ -155,6 +188,38 @@ TEST(ClientGuide, CachesFunctionsAndInvalidates) {
   EXPECT_EQ(BookOne(cache, db, {.staff = 3, .day = day}), absl::OkStatus());
   EXPECT_FALSE(cache.Contains("availability?day=2026-05-01&staff=3"));
   EXPECT_TRUE(cache.Contains("dashboard?0=ada&1=18@ada"));
+}
+
+TEST(ClientGuide, MeetsInEntities) {
+  larder::testing::FakeCache cache;
+  Database db;
+  auto slots = larder::Cached<std::string>(
+      cache,
+      {.prefix = "slots",
+       .ttl = "user",
+       .invalidate_on = {larder::InvalidateOn("appointment").Field("staff_id", 0).Field("date", 1),
+                         larder::InvalidateOn("opening_hours")}},
+      [&](int staff, std::chrono::year_month_day day) { return db.FreeTimes(staff, day); });
+
+  auto reschedule = larder::Invalidating(
+      cache, [&](const Booking& b, std::chrono::year_month_day to) { return db.Move(b, to); },
+      [](const Booking& b, std::chrono::year_month_day to) {
+        larder::Invalidation stale = larder::EntityChanged("appointment", {{"staff_id", b.staff}, {"date", b.day}});
+        stale += larder::EntityChanged("appointment", {{"staff_id", b.staff}, {"date", to}});
+        return stale;
+      });
+
+  const std::chrono::year_month_day first(std::chrono::year(2026), std::chrono::month(5), std::chrono::day(1));
+  const std::chrono::year_month_day second(std::chrono::year(2026), std::chrono::month(5), std::chrono::day(2));
+  for (const int staff : {3, 4}) {
+    for (const auto day : {first, second}) EXPECT_TRUE(slots(staff, day).ok());
+  }
+  EXPECT_TRUE(reschedule({.staff = 3, .day = first}, second)->invalidation.ok());
+  EXPECT_FALSE(cache.Contains(slots.Key(3, first)));
+  EXPECT_FALSE(cache.Contains(slots.Key(3, second)));
+  EXPECT_TRUE(cache.Contains(slots.Key(4, second)));
+  EXPECT_TRUE(cache.Invalidate(larder::EntityChanged("opening_hours", {{"day", 5}})).ok());
+  EXPECT_EQ(cache.size(), 0u);
 }
 
 absl::Status Warm(larder::Cache& cache, Database& db) {

@@ -95,5 +95,5 @@ def test_reflection_describes_the_contract(client):
         for each in ask(client, symbol="larder.v1.Cache").files.descriptor
     ]
     (service,) = [service for file in files if file.package == "larder.v1" for service in file.service]
-    methods = {"Get", "Set", "Invalidate", "BatchGet", "BatchSet", "Touch", "Warm", "Stats"}
+    methods = {"Get", "Set", "Invalidate", "Release", "BatchGet", "BatchSet", "Touch", "Warm", "Stats"}
     assert {method.name for method in service.method} == methods

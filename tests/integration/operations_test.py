@@ -13,20 +13,33 @@ from harness import PATIENCE, eventually, fails, parse_metrics, refused, total
 
 OPERATIONS_MD = pathlib.Path(__file__).parents[2] / "docs" / "operations.md"
 
-CONFIG = {"namespaces": {"shop": {"near_max_age": "1h"}}}
+JOB = {"file": "/nowhere/entries.jsonl", "at_start": False}
+ORIGIN = {"target": "127.0.0.1:1"}  # never asked
+CONFIG = {"namespaces": {"shop": {"near_max_age": "1h", "warm_jobs": {"entries": JOB}}, "loaded": {"origin": ORIGIN}}}
 
 # Every family of metrics and its labels. Dashboards and alerts are built on them: what changes here changes for
 # operators, and belongs into docs/operations.md and the changelog.
 CALL = {"grpc_service", "grpc_method", "grpc_type"}
 METRICS = {
+    ("cache_absent_serves_total", "counter"): {"namespace"},
     ("cache_breaker_state", "gauge"): set(),
     ("cache_coherence_mode", "gauge"): {"mode"},
     ("cache_evictions_total", "counter"): {"namespace", "reason"},
+    ("cache_fill_seconds", "histogram"): {"namespace"},
+    ("cache_fills_total", "counter"): {"namespace", "result"},
     ("cache_invalidations_total", "counter"): {"namespace", "kind", "result"},
+    ("cache_leases_total", "counter"): {"namespace", "result"},
+    ("cache_live_patterns", "gauge"): {"namespace"},
+    ("cache_live_tags", "gauge"): {"namespace"},
     ("cache_near_bytes", "gauge"): {"namespace"},
     ("cache_near_capacity_bytes", "gauge"): {"namespace"},
     ("cache_near_entries", "gauge"): {"namespace"},
     ("cache_operation_seconds", "histogram"): {"namespace", "operation", "result"},
+    ("cache_origin_breaker_state", "gauge"): {"namespace"},
+    ("cache_origin_call_seconds", "histogram"): {"namespace"},
+    ("cache_origin_calls_total", "counter"): {"namespace", "result"},
+    ("cache_origin_keys_total", "counter"): {"namespace", "result"},
+    ("cache_origin_queued", "gauge"): {"namespace"},
     ("cache_requests_total", "counter"): {"namespace", "tier", "result"},
     ("cache_shed_total", "counter"): {"reason"},
     ("cache_store_disconnects_total", "counter"): set(),
@@ -39,6 +52,14 @@ METRICS = {
     ("cache_store_round_trip_seconds", "gauge"): set(),
     ("cache_store_unreadable_entries_total", "counter"): set(),
     ("cache_store_up", "gauge"): set(),
+    ("cache_stale_serves_total", "counter"): {"namespace"},
+    ("cache_sweep_running", "gauge"): {"namespace"},
+    ("cache_swept_total", "counter"): {"namespace"},
+    ("cache_waiting", "gauge"): {"namespace"},
+    ("cache_waits_total", "counter"): {"namespace", "result"},
+    ("cache_warm_job_last_success_timestamp_seconds", "gauge"): {"namespace", "job"},
+    ("cache_warm_job_running", "gauge"): {"namespace", "job"},
+    ("cache_warm_keys_total", "counter"): {"namespace", "job", "result"},
     ("cache_writes_total", "counter"): {"namespace", "operation", "result"},
     ("grpc_server_handled_total", "counter"): CALL | {"grpc_code"},
     ("grpc_server_handling_seconds", "histogram"): CALL,

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,16 +20,19 @@ class HeldStore final : public Store {
  public:
   explicit HeldStore(Store* store) : store_(store) {}
 
-  // From now on calls are carried out at once, but their answers wait for Release.
+  // From now on calls are carried out at once, but their answers wait for Release().
   bool hold_answers = false;
-  // From now on calls wait for Release before they are carried out.
+  // From now on calls wait for Release() before they are carried out.
   bool hold_calls = false;
   // Every call that starts while this is an error gets it, and is not carried out.
   absl::Status failure;
-  // Every write and erase is carried out, but answered with this error: the outcome is unknown to the caller.
+  // Everything that changes something is carried out, but answered with this error: the outcome is unknown to the
+  // caller. Barriers and the forgetting of stamps excepted.
   absl::Status lost_answer;
   bool shared = false;  // as if others wrote to the store too
   std::atomic<int> reads{0};
+  std::atomic<int> leases{0};  // that were asked for
+  std::atomic<int> touches{0};
 
   size_t held() const { return held_.size(); }
   // Lets the oldest one go.
@@ -45,16 +50,23 @@ class HeldStore final : public Store {
     Pass<WriteResult>(Lose(std::move(done)), [this, request](auto next) { store_->Write(request, std::move(next)); });
   }
   void Touch(TouchRequest request, StoreCallback<TouchResult> done) override {
+    ++touches;
     Pass<TouchResult>(Lose(std::move(done)), [this, request](auto next) { store_->Touch(request, std::move(next)); });
   }
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override {
     Pass<EraseResult>(Lose(std::move(done)), [this, request](auto next) { store_->Erase(request, std::move(next)); });
   }
-  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline,
-                     StoreCallback<ControlUpdate> done) override {
-    Pass<ControlUpdate>(std::move(done), [this, name_space, known, deadline](auto next) {
-      store_->InvalidateAll(name_space, known, deadline, std::move(next));
-    });
+  void Lease(LeaseRequest request, StoreCallback<LeaseResult> done) override {
+    ++leases;
+    Pass<LeaseResult>(Lose(std::move(done)), [this, request](auto next) { store_->Lease(request, std::move(next)); });
+  }
+  void Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) override {
+    Pass<ReleaseResult>(Lose(std::move(done)),
+                        [this, request](auto next) { store_->Release(request, std::move(next)); });
+  }
+  void InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) override {
+    Pass<GroupResult>(Lose(std::move(done)),
+                      [this, request](auto next) { store_->InvalidateGroups(request, std::move(next)); });
   }
   void RaiseBarrier(std::string name_space, int64_t deadline, StoreCallback<ControlUpdate> done) override {
     Pass<ControlUpdate>(std::move(done), [this, name_space, deadline](auto next) {
@@ -67,6 +79,38 @@ class HeldStore final : public Store {
       store_->ReadControl(name_space, known, deadline, std::move(next));
     });
   }
+  void Look(LookRequest request, StoreCallback<LookResult> done) override {
+    Pass<LookResult>(std::move(done), [this, request](auto next) { store_->Look(request, std::move(next)); });
+  }
+  void Scan(ScanRequest request, StoreCallback<ScanResult> done) override {
+    Pass<ScanResult>(std::move(done), [this, request](auto next) { store_->Scan(request, std::move(next)); });
+  }
+  void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override {
+    Pass<EraseResult>(Lose(std::move(done)),
+                      [this, request](auto next) { store_->EraseVersions(request, std::move(next)); });
+  }
+  void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override {
+    Pass<SweepResult>(Lose(std::move(done)), [this, request](auto next) { store_->Sweep(request, std::move(next)); });
+  }
+  void ForgetOldStamps(std::string name_space, int64_t max_life, int64_t deadline,
+                       StoreCallback<uint64_t> done) override {
+    Pass<uint64_t>(std::move(done), [this, name_space, max_life, deadline](auto next) {
+      store_->ForgetOldStamps(name_space, max_life, deadline, std::move(next));
+    });
+  }
+  void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl, int64_t deadline,
+               StoreCallback<bool> done) override {
+    Pass<bool>(Lose(std::move(done)), [this, name_space, name, text, ttl, deadline](auto next) {
+      store_->PutNote(name_space, name, text, ttl, deadline, std::move(next));
+    });
+  }
+  void GetNote(std::string name_space, std::string name, int64_t deadline,
+               StoreCallback<std::optional<std::string>> done) override {
+    Pass<std::optional<std::string>>(std::move(done), [this, name_space, name, deadline](auto next) {
+      store_->GetNote(name_space, name, deadline, std::move(next));
+    });
+  }
+  void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
   void Describe(int64_t deadline, StoreCallback<StoreInfo> done) override {
     store_->Describe(deadline, std::move(done));
   }

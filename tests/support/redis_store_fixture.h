@@ -52,6 +52,7 @@ class RedisStoreFixture : public testing::Test {
       warnings_.emplace_back(text);
     };
     auto store = std::make_unique<RedisStore>(&clock_, std::move(parts));
+    store->SetWakeListener(wake_listener_);
     EXPECT_TRUE(store->Start().ok());
     return store;
   }
@@ -79,6 +80,20 @@ class RedisStoreFixture : public testing::Test {
     request.condition = condition;
     return request;
   }
+  static LeaseRequest LeaseOn(std::string key, uint64_t token, uint64_t found_version = 0) {
+    LeaseRequest request;
+    request.name_space = "default";
+    request.key = std::move(key);
+    request.token = token;
+    request.lease_nanos = 30 * kNanosPerSecond;
+    request.found_version = found_version;
+    return request;
+  }
+  absl::StatusOr<WriteResult> Fill(RedisStore& store, std::string key, const FillToken& token, std::string_view value) {
+    WriteRequest request = Request(std::move(key), value);
+    request.fill = token;
+    return WriteNow(store, std::move(request));
+  }
   absl::StatusOr<WriteResult> Set(RedisStore& store, std::string key, std::string_view value) {
     return WriteNow(store, Request(std::move(key), value));
   }
@@ -88,11 +103,27 @@ class RedisStoreFixture : public testing::Test {
     absl::StatusOr<ReadResult> result = ReadNow(store, {"default", {key}, {}, 0});
     if (!result.ok()) return result.status().ToString();
     const EntryRef& entry = result->entries[0];
-    if (!entry || entry->meta().generation != result->control.generation ||
-        entry->meta().epoch < result->control.all_stamp) {
-      return "(none)";
+    if (!entry || entry->meta().generation != result->control.generation) return "(none)";
+    for (const Stamp& stamp : result->control.stamps) {
+      if (!stamp.soft && stamp.epoch > entry->meta().epoch && Concerns(stamp, *entry)) return "(none)";
     }
     return std::string(entry->value());
+  }
+  // Patterns are not looked at here.
+  static bool Concerns(const Stamp& stamp, const Entry& entry) {
+    if (stamp.group == Stamp::Group::kAll) return true;
+    if (stamp.group == Stamp::Group::kPattern) return false;
+    for (std::string_view tag : entry.tags()) {
+      if (tag == stamp.name) return true;
+    }
+    return false;
+  }
+  // The epoch of the stamp on the whole namespace; 0: there is none.
+  static uint64_t AllStamp(const ControlUpdate& update) {
+    for (const Stamp& stamp : update.stamps) {
+      if (stamp.group == Stamp::Group::kAll && !stamp.soft) return stamp.epoch;
+    }
+    return 0;
   }
   uint64_t Generation(RedisStore& store) {
     absl::StatusOr<ControlUpdate> update = ReadControlNow(store, "default", {});
@@ -105,12 +136,21 @@ class RedisStoreFixture : public testing::Test {
     return answer.ok() ? *answer : std::string(answer.status().message());
   }
 
+  // How often a command was run, in scripts too.
+  int64_t Calls(const std::string& command) {
+    const std::string stats = Redis({"INFO", "commandstats"});
+    const std::string field = "cmdstat_" + command + ":calls=";
+    const size_t at = stats.find(field);
+    return at == std::string::npos ? 0 : std::stoll(stats.substr(at + field.size()));
+  }
+
   size_t WarningCount() {
     MutexLock lock(&warnings_mutex_);
     return warnings_.size();
   }
 
   SystemClock clock_;
+  Store::WakeListener wake_listener_;  // of the stores that are made from now on
   std::atomic<uint64_t> last_version_{0xfedc'ba98'0000'0000};
   Mutex warnings_mutex_;
   std::vector<std::string> warnings_ ABSL_GUARDED_BY(warnings_mutex_);

@@ -69,10 +69,33 @@ inline absl::StatusOr<EraseResult> EraseNow(Store& store, EraseRequest request) 
   return result.Wait();
 }
 
-inline absl::StatusOr<ControlUpdate> InvalidateAllNow(Store& store, std::string name_space, ClockPosition known) {
-  CallResult<ControlUpdate> result;
-  store.InvalidateAll(std::move(name_space), known, 0, result.Callback());
+inline absl::StatusOr<LeaseResult> LeaseNow(Store& store, LeaseRequest request) {
+  CallResult<LeaseResult> result;
+  store.Lease(std::move(request), result.Callback());
   return result.Wait();
+}
+
+inline absl::StatusOr<ReleaseResult> ReleaseNow(Store& store, ReleaseRequest request) {
+  CallResult<ReleaseResult> result;
+  store.Release(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<GroupResult> InvalidateGroupsNow(Store& store, GroupRequest request) {
+  CallResult<GroupResult> result;
+  store.InvalidateGroups(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+// The whole namespace, hard.
+inline absl::StatusOr<ControlUpdate> InvalidateAllNow(Store& store, std::string name_space, ClockPosition known) {
+  GroupRequest request;
+  request.name_space = std::move(name_space);
+  request.all = true;
+  request.known = known;
+  absl::StatusOr<GroupResult> result = InvalidateGroupsNow(store, std::move(request));
+  if (!result.ok()) return result.status();
+  return result->control;
 }
 
 inline absl::StatusOr<ControlUpdate> RaiseBarrierNow(Store& store, std::string name_space) {
@@ -84,6 +107,49 @@ inline absl::StatusOr<ControlUpdate> RaiseBarrierNow(Store& store, std::string n
 inline absl::StatusOr<ControlUpdate> ReadControlNow(Store& store, std::string name_space, ClockPosition known) {
   CallResult<ControlUpdate> result;
   store.ReadControl(std::move(name_space), known, 0, result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<LookResult> LookNow(Store& store, LookRequest request) {
+  CallResult<LookResult> result;
+  store.Look(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<ScanResult> ScanNow(Store& store, ScanRequest request) {
+  CallResult<ScanResult> result;
+  store.Scan(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<EraseResult> EraseVersionsNow(Store& store, EraseVersionsRequest request) {
+  CallResult<EraseResult> result;
+  store.EraseVersions(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<SweepResult> SweepNow(Store& store, SweepRequest request) {
+  CallResult<SweepResult> result;
+  store.Sweep(std::move(request), result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<uint64_t> ForgetOldStampsNow(Store& store, std::string name_space, int64_t max_life_nanos) {
+  CallResult<uint64_t> result;
+  store.ForgetOldStamps(std::move(name_space), max_life_nanos, 0, result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<bool> PutNoteNow(Store& store, std::string name_space, std::string name, std::string text,
+                                       int64_t ttl_nanos) {
+  CallResult<bool> result;
+  store.PutNote(std::move(name_space), std::move(name), std::move(text), ttl_nanos, 0, result.Callback());
+  return result.Wait();
+}
+
+inline absl::StatusOr<std::optional<std::string>> GetNoteNow(Store& store, std::string name_space, std::string name) {
+  CallResult<std::optional<std::string>> result;
+  store.GetNote(std::move(name_space), std::move(name), 0, result.Callback());
   return result.Wait();
 }
 

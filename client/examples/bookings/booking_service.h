@@ -3,6 +3,7 @@
 #define CLIENT_EXAMPLES_BOOKINGS_BOOKING_SERVICE_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,6 +15,11 @@ struct StaffDay {
   int64_t location = 0;
   int64_t staff = 0;
   int64_t day = 0;
+};
+
+struct ServiceOfLocation {
+  int64_t location = 0;
+  int64_t service = 0;
 };
 
 // No service takes longer than two of the half hours that Availability counts in.
@@ -44,20 +50,41 @@ struct Cancellation {
   int64_t appointment = 0;
 };
 
+struct Repricing {
+  ServiceOfLocation what;
+  int64_t price_cents = 0;
+};
+
+struct Renaming {
+  int64_t location = 0;
+  int64_t client = 0;
+  std::string name;
+};
+
+// Whether a user may see clients' addresses.
+struct Grant {
+  int64_t location = 0;
+  int64_t user = 0;
+  bool may_see_emails = false;
+};
+
 // What a write has changed.
 struct Change {
   int64_t location = 0;
   int64_t version = 0;         // the location's, from this write on
-  int64_t appointment = 0;     // which it was about
-  std::vector<StaffDay> days;  // whose calendars are different now
+  int64_t appointment = 0;     // which it was about, if it was about one
+  std::vector<StaffDay> days;  // whose calendars are different now: of a move the old one and the new one
   bool money_moved = false;    // there is a new transaction, of today
+  int64_t service = 0;         // which is different now; 0: none, as in the next two
+  int64_t client = 0;
+  int64_t user = 0;
   // False: it has happened, but readers may go on seeing what was before, for a while.
   bool is_visible = true;
 };
 
-// Reads see all that was visibly written before them, by this process: with a cache, what another process loaded before
-// a write and stores only after its invalidation may hide it until that entry's TTL ends. Thread-safe; calls block.
-//   NOT_FOUND            there is no such location, member of staff, appointment …
+// Reads see all that this process has visibly written before them; of what other processes write a cache may be a
+// moment behind, see `near_max_age`. Thread-safe; calls block.
+//   NOT_FOUND            there is no such location, member of staff, appointment, service …
 //   ABORTED              somebody else was quicker: the time is taken, or the appointment is cancelled already
 class BookingService {
  public:
@@ -65,6 +92,7 @@ class BookingService {
 
   virtual absl::StatusOr<Settings> GetSettings(int64_t location) = 0;
   virtual absl::StatusOr<Catalogue> GetCatalogue(int64_t location) = 0;
+  virtual absl::StatusOr<Service> GetService(const ServiceOfLocation& which) = 0;
   virtual absl::StatusOr<Availability> GetAvailability(const StaffDay& when) = 0;
   virtual absl::StatusOr<Dashboard> GetDashboard(int64_t location) = 0;
   virtual absl::StatusOr<Report> GetReport(int64_t location, int64_t year) = 0;
@@ -74,6 +102,9 @@ class BookingService {
   virtual absl::StatusOr<Change> Reschedule(const Rescheduling& rescheduling) = 0;
   // Cancels the appointment and pays its price back.
   virtual absl::StatusOr<Change> Refund(const Cancellation& cancellation) = 0;
+  virtual absl::StatusOr<Change> Reprice(const Repricing& repricing) = 0;
+  virtual absl::StatusOr<Change> Rename(const Renaming& renaming) = 0;
+  virtual absl::StatusOr<Change> SetGrant(const Grant& grant) = 0;
 };
 
 }  // namespace bookings

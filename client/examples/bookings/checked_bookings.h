@@ -22,6 +22,9 @@ class CheckedBookings final : public BookingService {
   absl::StatusOr<Catalogue> GetCatalogue(int64_t location) override {
     return Read({Endpoint::kCatalogue, location}, [&] { return service_.GetCatalogue(location); });
   }
+  absl::StatusOr<Service> GetService(const ServiceOfLocation& which) override {
+    return Read({Endpoint::kService, which.location, which.service}, [&] { return service_.GetService(which); });
+  }
   absl::StatusOr<Availability> GetAvailability(const StaffDay& when) override {
     return Read({Endpoint::kAvailability, when.location, when.staff, when.day},
                 [&] { return service_.GetAvailability(when); });
@@ -33,7 +36,7 @@ class CheckedBookings final : public BookingService {
     return Read({Endpoint::kReport, location, year}, [&] { return service_.GetReport(location, year); });
   }
   absl::StatusOr<TransactionsPage> GetTransactions(const TransactionsQuery& query) override {
-    return Read({Endpoint::kTransactions, query.location}, [&] { return service_.GetTransactions(query); });
+    return Read({Endpoint::kTransactions, query.location, query.user}, [&] { return service_.GetTransactions(query); });
   }
 
   absl::StatusOr<Change> Book(const Booking& booking) override { return Told(service_.Book(booking)); }
@@ -43,6 +46,9 @@ class CheckedBookings final : public BookingService {
   absl::StatusOr<Change> Refund(const Cancellation& cancellation) override {
     return Told(service_.Refund(cancellation));
   }
+  absl::StatusOr<Change> Reprice(const Repricing& repricing) override { return Told(service_.Reprice(repricing)); }
+  absl::StatusOr<Change> Rename(const Renaming& renaming) override { return Told(service_.Rename(renaming)); }
+  absl::StatusOr<Change> SetGrant(const Grant& grant) override { return Told(service_.SetGrant(grant)); }
 
  private:
   template <typename Call>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/examples/bookings/generator.h"
 #include "client/examples/bookings/schema.h"
 
 namespace bookings {
@@ -10,25 +11,30 @@ namespace {
 constexpr size_t kMaxExamples = 5;
 
 std::vector<Subject> TouchedBy(const Change& change) {
-  std::vector<Subject> touched = {{Endpoint::kDashboard, change.location}};
+  std::vector<Subject> touched;
   for (const StaffDay& day : change.days) {
+    touched.push_back({Endpoint::kDashboard, change.location});
     touched.push_back({Endpoint::kAvailability, day.location, day.staff, day.day});
   }
-  if (change.money_moved) {
-    touched.push_back({Endpoint::kReport, change.location, MonthOf(kToday) / 100});
-    touched.push_back({Endpoint::kTransactions, change.location});
+  if (change.money_moved) touched.push_back({Endpoint::kReport, change.location, MonthOf(kToday) / 100});
+  if (change.service != 0) {
+    touched.push_back({Endpoint::kCatalogue, change.location});
+    touched.push_back({Endpoint::kService, change.location, change.service});
   }
+  if (change.money_moved || change.client != 0) {
+    for (int64_t number = 0; number < Population::kUsers; ++number) {
+      touched.push_back({Endpoint::kTransactions, change.location, Population::UserId(change.location, number)});
+    }
+  }
+  if (change.user != 0) touched.push_back({Endpoint::kTransactions, change.location, change.user});
   return touched;
 }
 
 std::string Describe(const Subject& subject, int64_t wanted, int64_t version) {
   std::string text(kEndpointNames[IndexOf(subject.endpoint)]);
   text += " of location " + std::to_string(subject.location);
-  if (subject.day != 0) {
-    text += ", staff " + std::to_string(subject.staff_or_year) + ", day " + std::to_string(subject.day);
-  } else if (subject.staff_or_year != 0) {
-    text += ", year " + std::to_string(subject.staff_or_year);
-  }
+  if (subject.which != 0) text += ", number " + std::to_string(subject.which);
+  if (subject.day != 0) text += ", day " + std::to_string(subject.day);
   return text + ": written at version " + std::to_string(wanted) + ", answered as of version " +
          std::to_string(version);
 }

@@ -15,23 +15,21 @@
 namespace bookings {
 
 // What a read is about: its endpoint, its location, and where the endpoint has them, the member of staff and the day,
-// or the year.
+// the service, the year, or the user.
 struct Subject {
   Endpoint endpoint;
   int64_t location = 0;
-  int64_t staff_or_year = 0;
+  int64_t which = 0;
   int64_t day = 0;
 
   friend bool operator<(const Subject& a, const Subject& b) {
-    return std::tie(a.endpoint, a.location, a.staff_or_year, a.day) <
-           std::tie(b.endpoint, b.location, b.staff_or_year, b.day);
+    return std::tie(a.endpoint, a.location, a.which, a.day) < std::tie(b.endpoint, b.location, b.which, b.day);
   }
 };
 
 // Every answer carries its location's version, every write makes a new one. So a reader who notes, before it asks, the
 // version of the last acknowledged write to its subject can tell whether the answer is older than that. It holds for
-// all readers of this process at any time, whoever writes meanwhile. Not for several processes until the service gives
-// leases: what another one loaded before a write, and stores only after its invalidation, stays until its TTL ends.
+// all readers of this process at any time, whoever in it writes meanwhile, and whoever loads: they, or the origin.
 //
 // Which subjects a write touches is written down here a second time, and by other means than in CachedBookings, whose
 // mistakes it is to find. Thread-safe.

@@ -56,8 +56,8 @@ std::string TableHead() {
 }
 
 std::string CacheSummary(const CachedBookings::Counts& cache) {
-  return absl::StrFormat("cache: %d reads, %d fills and %d invalidations failed\n", cache.failed_reads,
-                         cache.failed_fills, cache.failed_invalidations);
+  return absl::StrFormat("cache: %d reads, %d fills and %d invalidations failed; %d reads waited for the origin\n",
+                         cache.failed_reads, cache.failed_fills, cache.failed_invalidations, Sum(cache.origin_loads));
 }
 
 std::string CheckSummary(const Checker::Summary& checks, const NextReads& next_reads) {
@@ -134,6 +134,7 @@ std::string Comparison::ToJson() const {
     json["wrong_next_reads"] = next_reads.wrong.size();
     json["next_reads_compared"] = next_reads.compared;
     json["near_hits"] = near_hits;
+    json["origin_loads"] = Sum(cache.origin_loads);
   }
   for (size_t i = 0; i < kEndpoints; ++i) {
     nlohmann::ordered_json& endpoint = json["endpoints"][std::string(kEndpointNames[i])];

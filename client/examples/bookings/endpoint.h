@@ -13,6 +13,7 @@ namespace bookings {
 enum class Endpoint {
   kSettings,
   kCatalogue,
+  kService,
   kAvailability,
   kDashboard,
   kReport,
@@ -20,10 +21,14 @@ enum class Endpoint {
   kBook,
   kReschedule,
   kRefund,
+  kReprice,
+  kRename,
+  kGrant,
 };
 
 inline constexpr std::string_view kEndpointNames[] = {
-    "settings", "catalogue", "availability", "dashboard", "report", "transactions", "book", "reschedule", "refund",
+    "settings", "catalogue",  "service", "availability", "dashboard", "report", "transactions",
+    "book",     "reschedule", "refund",  "reprice",      "rename",    "grant",
 };
 inline constexpr size_t kEndpoints = std::size(kEndpointNames);
 inline constexpr size_t kReadEndpoints = static_cast<size_t>(Endpoint::kBook);

@@ -166,4 +166,26 @@ absl::StatusOr<Population> Generate(const std::string& path, int64_t rows, uint6
   return population;
 }
 
+absl::StatusOr<Population> ReadPopulation(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(path);
+  if (!connection.ok()) return connection.status();
+  absl::Status status;
+  const auto count = [&](const std::string& table) {
+    int64_t rows = 0;
+    status.Update((*connection)->Run("SELECT COUNT(*) FROM " + table, {}, [&](const Row& row) { rows = row.Int(0); }));
+    return rows;
+  };
+  Population population;
+  population.locations = count("locations");
+  const int64_t customers = count("customers");
+  population.rows = population.locations + customers;
+  for (const char* table : {"users", "settings", "services", "staff", "appointments", "transactions"}) {
+    population.rows += count(table);
+  }
+  if (!status.ok()) return status;
+  if (population.locations == 0) return absl::FailedPreconditionError(path + " holds no location");
+  population.customers = customers / population.locations;
+  return population;
+}
+
 }  // namespace bookings

@@ -32,6 +32,9 @@ struct Population {
 // Makes the database at `path`, of about `rows` rows; the same for the same arguments. Nothing else may have it open.
 absl::StatusOr<Population> Generate(const std::string& path, int64_t rows, uint64_t seed);
 
+// What a generated database holds.
+absl::StatusOr<Population> ReadPopulation(const std::string& path);
+
 }  // namespace bookings
 
 #endif  // CLIENT_EXAMPLES_BOOKINGS_GENERATOR_H_

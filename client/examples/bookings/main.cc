@@ -37,7 +37,9 @@
 namespace bookings {
 namespace {
 
-constexpr int kNextReadRounds = 100;
+constexpr int kNextReadRounds = 40;
+// Of settings and of a service; the origin runs them in a process of its own.
+constexpr int64_t kQueriesOfOriginLoad = 2;
 
 struct Options {
   std::string server = "127.0.0.1:50051";
@@ -48,7 +50,10 @@ struct Options {
   int threads = 4;
   uint64_t seed = 1;
   size_t near_mib = 0;
-  Forgotten forgotten = Forgotten::kNothing;
+  std::string generate;
+  std::string database;
+  std::string origin_namespace;
+  std::optional<Endpoint> forgotten;
   double require_speed_up = 0;
   double require_saved = 0;
   std::string json;
@@ -65,12 +70,18 @@ std::optional<int> Parse(int argc, char** argv, Options& options) {
   app.add_option("--threads", options.threads)->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--seed", options.seed)->capture_default_str();
   app.add_option("--near-mib", options.near_mib, "Of a near cache in this process; 0: none")->capture_default_str();
-  const std::map<std::string, Forgotten> names = {{"availability", Forgotten::kAvailability},
-                                                  {"dashboard", Forgotten::kDashboard},
-                                                  {"report", Forgotten::kReport},
-                                                  {"transactions", Forgotten::kTransactions}};
-  app.add_option("--break-invalidation", options.forgotten, "Leave one invalidation out; the checker must find it")
-      ->transform(CLI::CheckedTransformer(names));
+  app.add_option("--generate", options.generate, "Make the database there, and nothing else");
+  CLI::Option* database = app.add_option("--database", options.database, "One made so, that the cached run changes")
+                              ->check(CLI::ExistingFile);
+  app.add_option("--origin-namespace", options.origin_namespace,
+                 "Of Larder, whose origin reads that database: for the settings and services")
+      ->needs(database);
+  // No write changes the settings, which are the first.
+  std::map<std::string, Endpoint> names;
+  for (size_t i = 1; i < kReadEndpoints; ++i) names[std::string(kEndpointNames[i])] = static_cast<Endpoint>(i);
+  Endpoint forgotten = Endpoint::kSettings;
+  CLI::Option* broken = app.add_option("--break-invalidation", forgotten, "Leave one out; the checker must find it")
+                            ->transform(CLI::CheckedTransformer(names));
   app.add_option("--require-speed-up", options.require_speed_up, "Of dashboard and report at p50, or fail");
   app.add_option("--require-saved", options.require_saved, "Percent of the queries, or fail");
   app.add_option("--json", options.json, "Also write the figures to this file");
@@ -81,6 +92,7 @@ std::optional<int> Parse(int argc, char** argv, Options& options) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : 2;
   }
+  if (broken->count() != 0) options.forgotten = forgotten;
   if (options.is_short && rows->count() == 0) options.rows = 50000;
   if (options.is_short && operations->count() == 0) options.operations = 8000;
   return std::nullopt;
@@ -171,12 +183,27 @@ absl::Status RunWithCache(const std::string& path, const Options& options, Compa
   SqlBookings sql(&database);
   // What an earlier run left in the cache is about another database.
   const std::string prefix = absl::StrFormat("bookings-%08x", std::random_device()());
-  CachedBookings cached(client->get(), &sql, {.key_prefix = prefix, .forgotten = options.forgotten});
+  CachedBookings cached(
+      client->get(), &sql,
+      {.key_prefix = prefix, .origin_namespace = options.origin_namespace, .forgotten = options.forgotten});
   comparison.with_cache = Measure(cached, sql, comparison.population, options);
   comparison.cache = cached.counts();
+  for (size_t i = 0; i < kEndpoints; ++i) {
+    comparison.with_cache->queries[i] += kQueriesOfOriginLoad * comparison.cache.origin_loads[i];
+  }
   comparison.near_hits = near_hits.count();
   comparison.next_reads = CheckNextReads(cached, sql, comparison.population, kNextReadRounds);
   return CheckPlans(database);
+}
+
+// Of a database that may have been in use: what was written to it last may be in its write-ahead log.
+absl::Status Copy(const std::string& from, const std::string& to) {
+  const absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(from);
+  if (!connection.ok()) return connection.status();
+  if (absl::Status status = (*connection)->Execute("PRAGMA wal_checkpoint(TRUNCATE)"); !status.ok()) return status;
+  std::error_code error;
+  if (!std::filesystem::copy_file(from, to, error)) return absl::InternalError("cannot copy: " + error.message());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Comparison> Compare(const TemporaryFolder& folder, const Options& options) {
@@ -185,16 +212,17 @@ absl::StatusOr<Comparison> Compare(const TemporaryFolder& folder, const Options&
   comparison.cores = static_cast<int>(std::thread::hardware_concurrency());
   // Each run begins with the same rows.
   const std::string first = folder.File("without.sqlite");
-  const std::string second = folder.File("with.sqlite");
+  const std::string second = options.database.empty() ? folder.File("with.sqlite") : options.database;
   const auto start = std::chrono::steady_clock::now();
-  const absl::StatusOr<Population> population = Generate(first, options.rows, options.seed);
+  const absl::StatusOr<Population> population =
+      options.database.empty() ? Generate(second, options.rows, options.seed) : ReadPopulation(second);
   if (!population.ok()) return population.status();
   comparison.population = *population;
+  if (absl::Status status = Copy(second, first); !status.ok()) return status;
   std::error_code error;
-  if (!std::filesystem::copy_file(first, second, error)) return absl::InternalError("cannot copy: " + error.message());
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::printf("%d threads on %d cores\n", comparison.threads, comparison.cores);
-  std::printf("%d rows of %d locations, generated in %.1f s, %d MiB\n\n", static_cast<int>(population->rows),
+  std::printf("%d rows of %d locations, made ready in %.1f s, %d MiB\n\n", static_cast<int>(population->rows),
               static_cast<int>(population->locations), took.count(),
               static_cast<int>(std::filesystem::file_size(first, error) >> 20));
 
@@ -227,6 +255,7 @@ absl::Status Judge(const Comparison& comparison, const Options& options) {
 }
 
 absl::Status Run(const Options& options) {
+  if (!options.generate.empty()) return Generate(options.generate, options.rows, options.seed).status();
   const TemporaryFolder folder;
   const absl::StatusOr<Comparison> comparison = Compare(folder, options);
   if (!comparison.ok()) return comparison.status();

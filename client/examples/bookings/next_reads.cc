@@ -21,18 +21,26 @@ class Round {
         NextReads& result)
       : cached_(cached),
         database_(database),
+        number_(number),
         location_(number % population.locations + 1),
         customer_(population.CustomerId(location_, number % population.customers)),
         monday_{location_, Population::StaffId(location_, number % Population::kStaff), kMonday},
         tuesday_{location_, Population::StaffId(location_, (number + 1) % Population::kStaff), kTuesday},
-        service_(Population::ServiceId(location_, number % Population::kServices)),
+        service_{location_, Population::ServiceId(location_, number % Population::kServices)},
         result_(result) {}
 
   void Run() {
     CompareAll("before");
+    const int64_t user = Population::UserId(location_, 0);
+    if (Wrote("repricing", cached_.Reprice({service_, 77700 + number_}))) CompareAll("after a repricing");
+    for (const bool may_see_emails : {false, true}) {
+      if (Wrote("grant", cached_.SetGrant({location_, user, may_see_emails}))) CompareAll("after a grant");
+    }
     const std::optional<int64_t> appointment = Book();
     if (!appointment.has_value()) return;  // a full day; the next round has another one
     CompareAll("after a booking");
+    const std::string name = "Customer of round " + std::to_string(number_);
+    if (Wrote("renaming", cached_.Rename({location_, customer_, name}))) CompareAll("after a renaming");
     if (Move(*appointment)) CompareAll("after a rescheduling");
     if (Wrote("refund", cached_.Refund({location_, *appointment}))) CompareAll("after a refund");
   }
@@ -41,7 +49,7 @@ class Round {
   std::optional<int64_t> Book() {
     const std::optional<int64_t> minute = FirstStart(monday_);
     if (!minute.has_value()) return std::nullopt;
-    const absl::StatusOr<Change> change = cached_.Book({monday_, *minute, service_, customer_});
+    const absl::StatusOr<Change> change = cached_.Book({monday_, *minute, service_.service, customer_});
     if (!Wrote("booking", change)) return std::nullopt;
     return change->appointment;
   }
@@ -71,6 +79,9 @@ class Round {
 
   void CompareAll(std::string_view when) {
     const int64_t year = MonthOf(kToday) / 100;
+    Compare(Endpoint::kSettings, when, [&](BookingService& service) { return service.GetSettings(location_); });
+    Compare(Endpoint::kCatalogue, when, [&](BookingService& service) { return service.GetCatalogue(location_); });
+    Compare(Endpoint::kService, when, [&](BookingService& service) { return service.GetService(service_); });
     Compare(Endpoint::kAvailability, when, [&](BookingService& service) { return service.GetAvailability(monday_); });
     Compare(Endpoint::kAvailability, when, [&](BookingService& service) { return service.GetAvailability(tuesday_); });
     Compare(Endpoint::kDashboard, when, [&](BookingService& service) { return service.GetDashboard(location_); });
@@ -99,11 +110,12 @@ class Round {
 
   BookingService& cached_;
   BookingService& database_;
+  const int64_t number_;
   const int64_t location_;
   const int64_t customer_;
   const StaffDay monday_;
   const StaffDay tuesday_;
-  const int64_t service_;
+  const ServiceOfLocation service_;
   NextReads& result_;
 };
 

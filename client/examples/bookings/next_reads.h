@@ -17,9 +17,9 @@ struct NextReads {
   std::vector<std::string> wrong;  // what differed
 };
 
-// Books, moves and cancels `rounds` appointments through `cached`, one after another, while nobody else writes. Before
-// each write it reads what that will touch, so that it is cached; after it, it reads it again and compares all of it
-// with what `database` answers.
+// Books, moves and cancels `rounds` appointments through `cached`, and changes a price, a name and a right, one after
+// another, while nobody else writes. Before each write it reads what that will touch, so that it is cached; after it,
+// it reads it again and compares all of it with what `database` answers.
 NextReads CheckNextReads(BookingService& cached, BookingService& database, const Population& population, int rounds);
 
 }  // namespace bookings

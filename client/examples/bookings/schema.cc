@@ -16,6 +16,7 @@ constexpr NamedQuery kQueries[] = {
     {"settings: location", sql::kLocationName},
     {"settings", sql::kSettings},
     {"catalogue", sql::kCatalogue},
+    {"service", sql::kServiceOfLocation},
     {"availability: hours", sql::kHours},
     {"availability: taken", sql::kTaken},
     {"dashboard: appointments of the day", sql::kAppointmentsOfDay},
@@ -34,6 +35,9 @@ constexpr NamedQuery kQueries[] = {
     {"write: appointment", sql::kAppointment},
     {"write: move", sql::kMoveAppointment},
     {"write: cancel", sql::kCancelAppointment},
+    {"write: price", sql::kReprice},
+    {"write: name", sql::kRename},
+    {"write: right", sql::kGrant},
     {"write: version", sql::kNextVersion},
 };
 

@@ -36,6 +36,9 @@ inline constexpr std::string_view kSettings = "SELECT name, value FROM settings 
 inline constexpr std::string_view kCatalogue =
     "SELECT id, category, name, minutes, price_cents FROM services WHERE location_id = ? ORDER BY category, name";
 
+inline constexpr std::string_view kServiceOfLocation =
+    "SELECT category, name, minutes, price_cents FROM services WHERE id = ? AND location_id = ?";
+
 inline constexpr std::string_view kHours = "SELECT starts, ends FROM staff WHERE id = ? AND location_id = ?";
 inline constexpr std::string_view kTaken =
     "SELECT start_minute, minutes FROM appointments WHERE staff_id = ? AND day = ? AND status <> 3 "
@@ -95,6 +98,12 @@ inline constexpr std::string_view kAppointment =
 inline constexpr std::string_view kMoveAppointment =
     "UPDATE appointments SET staff_id = ?, day = ?, start_minute = ? WHERE id = ?";
 inline constexpr std::string_view kCancelAppointment = "UPDATE appointments SET status = 3 WHERE id = ?";
+inline constexpr std::string_view kReprice =
+    "UPDATE services SET price_cents = ? WHERE id = ? AND location_id = ? RETURNING id";
+inline constexpr std::string_view kRename =
+    "UPDATE customers SET name = ? WHERE id = ? AND location_id = ? RETURNING id";
+inline constexpr std::string_view kGrant =
+    "UPDATE users SET may_see_emails = ? WHERE id = ? AND location_id = ? RETURNING id";
 inline constexpr std::string_view kNextVersion =
     "UPDATE locations SET version = version + 1 WHERE id = ? RETURNING version";
 

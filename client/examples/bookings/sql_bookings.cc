@@ -69,17 +69,6 @@ absl::StatusOr<Change> SqlBookings::Write(Endpoint endpoint, int64_t location,
   return change;
 }
 
-absl::StatusOr<int64_t> SqlBookings::GetVersion(int64_t location, Endpoint endpoint) {
-  absl::StatusOr<Database::Lease> lease = database_.Connect();
-  if (!lease.ok()) return lease.status();
-  int64_t version = 0;
-  absl::Status status =
-      SqlSession(*std::move(lease), &queries_[endpoint])
-          .RunForOne("location", sql::kVersion, {location}, [&version](const Row& row) { version = row.Int(0); });
-  if (!status.ok()) return status;
-  return version;
-}
-
 absl::StatusOr<Settings> SqlBookings::GetSettings(int64_t location) {
   return Read<Settings>(Endpoint::kSettings, location, [&](SqlSession& session, Settings& answer) {
     absl::Status status =
@@ -102,6 +91,17 @@ absl::StatusOr<Catalogue> SqlBookings::GetCatalogue(int64_t location) {
       service.set_name(row.Text(2));
       service.set_minutes(row.Int32(3));
       service.set_price_cents(row.Int(4));
+    });
+  });
+}
+
+absl::StatusOr<Service> SqlBookings::GetService(const ServiceOfLocation& which) {
+  return Read<Service>(Endpoint::kService, which.location, [&](SqlSession& session, Service& answer) {
+    return session.RunForOne("service", sql::kServiceOfLocation, {which.service, which.location}, [&](const Row& row) {
+      answer.set_category(row.Text(0));
+      answer.set_name(row.Text(1));
+      answer.set_minutes(row.Int32(2));
+      answer.set_price_cents(row.Int(3));
     });
   });
 }
@@ -181,6 +181,21 @@ absl::StatusOr<Change> SqlBookings::Reschedule(const Rescheduling& rescheduling)
 absl::StatusOr<Change> SqlBookings::Refund(const Cancellation& cancellation) {
   return Write(Endpoint::kRefund, cancellation.location,
                [&](SqlSession& session, Change& change) { return WriteRefund(session, cancellation, change); });
+}
+
+absl::StatusOr<Change> SqlBookings::Reprice(const Repricing& repricing) {
+  return Write(Endpoint::kReprice, repricing.what.location,
+               [&](SqlSession& session, Change& change) { return WriteRepricing(session, repricing, change); });
+}
+
+absl::StatusOr<Change> SqlBookings::Rename(const Renaming& renaming) {
+  return Write(Endpoint::kRename, renaming.location,
+               [&](SqlSession& session, Change& change) { return WriteRenaming(session, renaming, change); });
+}
+
+absl::StatusOr<Change> SqlBookings::SetGrant(const Grant& grant) {
+  return Write(Endpoint::kGrant, grant.location,
+               [&](SqlSession& session, Change& change) { return WriteGrant(session, grant, change); });
 }
 
 }  // namespace bookings

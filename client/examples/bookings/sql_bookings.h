@@ -23,6 +23,7 @@ class SqlBookings final : public BookingService {
 
   absl::StatusOr<Settings> GetSettings(int64_t location) override;
   absl::StatusOr<Catalogue> GetCatalogue(int64_t location) override;
+  absl::StatusOr<Service> GetService(const ServiceOfLocation& which) override;
   absl::StatusOr<Availability> GetAvailability(const StaffDay& when) override;
   absl::StatusOr<Dashboard> GetDashboard(int64_t location) override;
   absl::StatusOr<Report> GetReport(int64_t location, int64_t year) override;
@@ -31,9 +32,9 @@ class SqlBookings final : public BookingService {
   absl::StatusOr<Change> Book(const Booking& booking) override;
   absl::StatusOr<Change> Reschedule(const Rescheduling& rescheduling) override;
   absl::StatusOr<Change> Refund(const Cancellation& cancellation) override;
-
-  // The location's version: it counts the writes, and so is never the same again. Counted as a query of `endpoint`.
-  absl::StatusOr<int64_t> GetVersion(int64_t location, Endpoint endpoint);
+  absl::StatusOr<Change> Reprice(const Repricing& repricing) override;
+  absl::StatusOr<Change> Rename(const Renaming& renaming) override;
+  absl::StatusOr<Change> SetGrant(const Grant& grant) override;
 
   // Statements run so far, those aside that only fetch the version that an answer carries.
   std::array<int64_t, kEndpoints> queries() const { return queries_.Values(); }

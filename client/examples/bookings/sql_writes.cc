@@ -87,4 +87,20 @@ absl::Status WriteRefund(SqlSession& session, const Cancellation& cancellation, 
              -appointment.price_cents);
 }
 
+absl::Status WriteRepricing(SqlSession& session, const Repricing& repricing, Change& change) {
+  const auto& [location, service] = repricing.what;
+  return session.RunForOne("service", sql::kReprice, {repricing.price_cents, service, location},
+                           [&change](const Row& row) { change.service = row.Int(0); });
+}
+
+absl::Status WriteRenaming(SqlSession& session, const Renaming& renaming, Change& change) {
+  return session.RunForOne("client", sql::kRename, {renaming.name, renaming.client, renaming.location},
+                           [&change](const Row& row) { change.client = row.Int(0); });
+}
+
+absl::Status WriteGrant(SqlSession& session, const Grant& grant, Change& change) {
+  return session.RunForOne("user", sql::kGrant, {int64_t{grant.may_see_emails}, grant.user, grant.location},
+                           [&change](const Row& row) { change.user = row.Int(0); });
+}
+
 }  // namespace bookings

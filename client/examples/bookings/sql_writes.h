@@ -12,6 +12,9 @@ namespace bookings {
 absl::Status WriteBooking(SqlSession& session, const Booking& booking, Change& change);
 absl::Status WriteRescheduling(SqlSession& session, const Rescheduling& rescheduling, Change& change);
 absl::Status WriteRefund(SqlSession& session, const Cancellation& cancellation, Change& change);
+absl::Status WriteRepricing(SqlSession& session, const Repricing& repricing, Change& change);
+absl::Status WriteRenaming(SqlSession& session, const Renaming& renaming, Change& change);
+absl::Status WriteGrant(SqlSession& session, const Grant& grant, Change& change);
 
 }  // namespace bookings
 

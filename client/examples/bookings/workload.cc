@@ -13,7 +13,7 @@ namespace bookings {
 namespace {
 
 // Of a thousand operations, by endpoint. A dashboard stands open and refreshes itself.
-constexpr int64_t kMix[kEndpoints] = {150, 150, 330, 180, 70, 100, 13, 5, 2};
+constexpr int64_t kMix[kEndpoints] = {120, 130, 60, 330, 180, 70, 90, 10, 4, 2, 2, 1, 1};
 constexpr int64_t kPages = 12;
 constexpr double kReportsOfThisYear = 0.7;
 
@@ -23,6 +23,7 @@ struct Popularity {
 
   Zipf locations;
   Zipf staff{Population::kStaff, 0.5};
+  Zipf services{Population::kServices, 1.0};
   Zipf days{kDaysAhead + 1, 1.0};
   Zipf pages{kPages, 2.0};
   Zipf users{Population::kUsers, 1.0};
@@ -58,6 +59,9 @@ class Visitor {
       case Endpoint::kCatalogue:
         Time(Endpoint::kCatalogue, [&] { return service_.GetCatalogue(location); });
         break;
+      case Endpoint::kService:
+        ReadService(location);
+        break;
       case Endpoint::kAvailability:
         LookAt(DrawDay(location));
         break;
@@ -79,7 +83,44 @@ class Visitor {
       case Endpoint::kRefund:
         own_.empty() ? Book(location) : Refund();
         break;
+      case Endpoint::kReprice:
+        Reprice(location);
+        break;
+      case Endpoint::kRename:
+        Rename(location);
+        break;
+      case Endpoint::kGrant:
+        SetGrant(location);
+        break;
     }
+  }
+
+  ServiceOfLocation DrawService(int64_t location) {
+    return {location, Population::ServiceId(location, popularity_.services(random_))};
+  }
+
+  void ReadService(int64_t location) {
+    const ServiceOfLocation which = DrawService(location);
+    Time(Endpoint::kService, [&] { return service_.GetService(which); });
+  }
+
+  void Reprice(int64_t location) {
+    const Repricing repricing = {DrawService(location), 100 * (20 + random_.Below(100))};
+    Time(Endpoint::kReprice, [&] { return service_.Reprice(repricing); });
+  }
+
+  void SetGrant(int64_t location) {
+    const int64_t user = Population::UserId(location, random_.Below(Population::kUsers));
+    const Grant grant = {location, user, random_.Chance(0.5)};
+    Time(Endpoint::kGrant, [&] { return service_.SetGrant(grant); });
+  }
+
+  void Rename(int64_t location) {
+    Renaming renaming;
+    renaming.location = location;
+    renaming.client = population_.CustomerId(location, random_.Below(population_.customers));
+    renaming.name = "Customer " + std::to_string(random_.Below(1000000));
+    Time(Endpoint::kRename, [&] { return service_.Rename(renaming); });
   }
 
   StaffDay DrawDay(int64_t location) {

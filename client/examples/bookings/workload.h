@@ -28,7 +28,8 @@ struct WorkloadResult {
 };
 
 // Runs the mix against `service`: 98 % reads, few locations, days and pages much more asked for than the others, and
-// users who look at the calendar before they book, and who move or cancel what they booked. Each thread takes the same
+// users who look at the calendar before they book, and who move or cancel what they booked; now and then
+// a price, a name or a right changes. Each thread takes the same
 // decisions for the same seed.
 WorkloadResult RunWorkload(BookingService& service, const Population& population, const WorkloadOptions& options);
 

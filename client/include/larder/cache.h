@@ -54,10 +54,11 @@ using Callback = absl::AnyInvocable<void(T) &&>;
 //   RESOURCE_EXHAUSTED  back off
 // Where `failed_reads_are_misses` (the default), the last three are misses to a Get or a BatchGet.
 //
-// Blocking calls must not be made from a callback. They wait at most their deadline, but for two: GetOrLoad, which says
-// how long; and a write (Set, BatchSet, Invalidate) of a key whose loaded value GetOrLoad is sending to the cache. That
-// is itself sent when the other has ended, which takes the other's deadline at most; its own counts from there.
-// A deadline out of 1 ms to 24 h is INVALID_ARGUMENT (0: the client's).
+// Blocking calls must not be made from a callback. They wait at most their deadline, but for three: a Get with a
+// `wait`, which that is added to; GetOrLoad, which says how long; and a write (Set, BatchSet, Invalidate) of a key
+// whose loaded value GetOrLoad is sending to the cache. That is itself sent when the other has ended, which takes the
+// other's deadline at most; its own counts from there. A deadline out of 1 ms to 24 h is INVALID_ARGUMENT (0: the
+// client's).
 class LARDER_EXPORT Cache {
  public:
   virtual ~Cache();
@@ -66,12 +67,24 @@ class LARDER_EXPORT Cache {
 
   // --- one key --------------------------------------------------------------------------------------------------
 
-  // What GetOrLoad has cached as known to be absent is a hit of no bytes: IsKnownAbsent(value) tells.
+  // A known absence is a hit that is `absent`, a stale entry one that is kStale (a miss with `fresh_only`): look before
+  // the value is used.
   absl::StatusOr<MaybeHit> Get(std::string_view key, const GetOptions& options = {});
   void GetAsync(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done);
 
   absl::StatusOr<SetResult> Set(std::string_view key, std::string_view value, const SetOptions& options = {});
   void SetAsync(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done);
+
+  // A Get by a caller who can load the value, which GetOrLoad does for you. On a miss, a stale hit or a hit that is
+  // about to expire, one caller of all processes gets the lease; it loads the value and Sets it with Condition::Lease,
+  // or Releases the lease. Where the cache cannot be asked, `failed_reads_are_misses` makes that a miss with neither
+  // lease nor `as_of`. Refused (INVALID_ARGUMENT) where the namespace has an origin, which loads by itself.
+  absl::StatusOr<LeasedRead> GetOrLease(std::string_view key, const GetOptions& options = {});
+  void GetOrLeaseAsync(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done);
+
+  // Gives a lease back, so that the next caller may try. False: it had ended, or the key was written or invalidated.
+  absl::StatusOr<bool> Release(std::string_view key, std::string_view lease, const CallOptions& options = {});
+  void ReleaseAsync(std::string key, std::string lease, CallOptions options, Callback<absl::StatusOr<bool>> done);
 
   // False: there is no entry.
   absl::StatusOr<bool> Touch(std::string_view key, const TouchOptions& options = {});
@@ -86,8 +99,8 @@ class LARDER_EXPORT Cache {
   absl::StatusOr<BatchSetResults> BatchSet(std::vector<SetItem> items, const CallOptions& options = {});
   void BatchSetAsync(std::vector<SetItem> items, CallOptions options, Callback<absl::StatusOr<BatchSetResults>> done);
 
-  // Once it has succeeded, no older value is read through this object, nor can a value that GetOrLoad was loading
-  // meanwhile come back.
+  // Once it has succeeded, nothing older that was fresh is read through this object, nor can a value that GetOrLoad was
+  // loading meanwhile come back, here or in another process.
   absl::StatusOr<InvalidateResult> Invalidate(Invalidation what, const CallOptions& options = {});
   void InvalidateAsync(Invalidation what, CallOptions options, Callback<absl::StatusOr<InvalidateResult>> done);
 
@@ -115,20 +128,23 @@ class LARDER_EXPORT Cache {
   absl::StatusOr<SetResult> SetAs(std::string_view key, const T& value, SetOptions options = {});
 
   // Cache-aside in one call: the cached value, or else what `loader` returns, which is then cached. `loader` is called
-  // as `T()`, `absl::StatusOr<T>()`; it runs on the calling thread and may block. In this object one loader runs per
-  // key at a time; others who want the key wait for it, for `options.max_wait` at most (then DEADLINE_EXCEEDED). Not
-  // those who want another type or `near` = false, which load for themselves, nor whom a write has come between. So the
-  // call takes a read's and a write's deadline, the loader's time, and `max_wait`, at most.
-  //   The loader failed: its status is returned, to all who waited, and nothing is cached.
-  //   The cache failed: the loader's value is returned; `options.report` and the observer tell.
-  //   The key is refused (empty, over 512 bytes), or the deadline: the same; nobody waits for another.
-  //   The cached value is no T: it is loaded again and replaced; `options.report` tells.
-  //   T is a std::optional<U> and the loader returns none: cached as known to be absent if `options.absent_ttl` is
-  //   given.
-  //   The key was invalidated or set through this object while the loader ran: its value is returned, not cached.
+  // as `T()`, `absl::StatusOr<T>()`; it runs on the calling thread and may block.
+  //   One loader runs per key at a time, of all processes (COHERENCE P3). Others who want the key wait for it, for
+  //   `options.max_wait` at most. Who waits in this object for longer gets DEADLINE_EXCEEDED; who waits in the service
+  //   then runs its own loader, and what that gives is stored if nothing else was meanwhile. In this object nobody
+  //   waits for another who wants another type or `near` = false, nor once a write has come between. A stale value is
+  //   returned at once while another caller loads it anew; unless `options.fresh_only`. The loader failed: its status
+  //   is returned, to all who waited, and nothing is cached; the next caller may try. But where there was a cached
+  //   value to be refreshed, that is returned, and `options.report` tells. The cache failed: the loader's value is
+  //   returned and not cached; `options.report` and the observer tell. The key is refused (empty, over 512 bytes), or
+  //   the deadline, or the namespace has an origin: the same. The cached value is no T: it is dropped,
+  //   and loaded with a lease; `options.report` tells. T is a std::optional<U> and the loader returns none: cached as
+  //   known to be absent if `options.absent_ttl` is given; if not, what there was is dropped. The key, or a group that
+  //   it belongs to, was invalidated or the key set, by anyone, while the loader ran: its value is returned, not cached
+  //   (COHERENCE P2).
+  // The call takes a read's and a write's deadline, the loader's time, and `max_wait`, counted from its start, with one
+  // more read, at most; and where a cached value is of no use, an invalidation and those reads again.
   // An exception that leaves the loader becomes INTERNAL.
-  // Not yet closed: an invalidation by *another* process while the loader runs does not stop the fill, nor does one by
-  // this process stop a fill that has ended UNAVAILABLE or DEADLINE_EXCEEDED and is still on its way.
   // A loader must not ask for its own key in the same way, nor two loaders for each other's: they would wait for
   // themselves, for `max_wait`.
   template <typename T, typename Loader>
@@ -147,6 +163,9 @@ class LARDER_EXPORT Cache {
   // What an implementation does. Options come with the namespace and deadline filled in. Each calls `done` exactly
   // once.
   virtual void DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) = 0;
+  virtual void DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) = 0;
+  virtual void DoRelease(std::string key, std::string lease, CallOptions options,
+                         Callback<absl::StatusOr<bool>> done) = 0;
   virtual void DoSet(std::string key, std::string value, SetOptions options,
                      Callback<absl::StatusOr<SetResult>> done) = 0;
   virtual void DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) = 0;
@@ -161,23 +180,26 @@ class LARDER_EXPORT Cache {
                       Callback<absl::StatusOr<WarmProgress>> done) = 0;
   virtual void DoStats(StatsOptions options, Callback<absl::StatusOr<ServiceStats>> done) = 0;
 
-  // An answer that is at hand without a call, or none. Asked first by Get, GetAsync and GetOrLoad where `options.near`;
-  // the deadline says nothing here.
+  // An answer that is at hand without a call, never a stale one, or none. Asked first by Get, GetAsync and GetOrLoad
+  // where `options.near`; nothing else of the options says anything here but the namespace.
   virtual MaybeHit GetAtHand(std::string_view key, const GetOptions& options);
 
  private:
   friend class WarmJob;
   friend class internal::WarmRun;
 
-  // Takes a cached value, which lives on for so long, and says whether it is one of the wanted type.
-  using Use = absl::FunctionRef<absl::Status(const Value& value, std::chrono::milliseconds left)>;
+  // Takes what is known, and says whether it is of the wanted type.
+  using Use = absl::FunctionRef<absl::Status(const internal::Known& known)>;
   // Runs the loader and returns the value's bytes, or none for "absent".
   using Load = absl::FunctionRef<absl::StatusOr<internal::Loaded>()>;
 
-  // GetOrLoad without its type.
-  absl::Status GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options, Use use, Load load);
+  // GetOrLoad without its type. `make_way`: how a fresh entry that is of no use is invalidated, so that a lease may be
+  // had to load it anew with. Where that is kSoft, a stale entry is left to who loads it already.
+  absl::Status GetOrLoadBytes(std::string_view key, const Ttl& ttl, const LoadOptions& options,
+                              InvalidationMode make_way, Use use, Load load);
 
-  // GetOrLoad that leaves what is there: an entry of another type, or one that lives on for `due_under` at least.
+  // GetOrLoad that leaves what is there: an entry of another type, one that lives on for `due_under` at least, or a
+  // stale one that another caller is to load anew. What is due is stale while it is loaded, and where that fails.
   // False: the loader knows that there is none.
   template <typename T, typename Loader>
   absl::StatusOr<bool> LoadIfDue(std::string_view key, const Ttl& ttl, std::chrono::milliseconds due_under,
@@ -186,16 +208,22 @@ class LARDER_EXPORT Cache {
   // BatchGet of which the observer is told nothing, and whose failures are failures.
   absl::StatusOr<BatchGetResults> Look(std::vector<std::string> keys, const GetOptions& options);
 
-  // ... by waiting for another caller's flight. None: what came of it is of another type.
+  // ... by waiting for another caller's flight. None: what came of it is of another type, or stale where that is not
+  // wanted.
   std::optional<absl::Status> Join(internal::Flight& flight, const internal::LoadCall& call);
   // ... by reading, loading and storing for all who wait for the flight.
   absl::Status Lead(internal::Flight& flight, const internal::LoadCall& call);
   // ... past the cache, which would refuse the call.
   absl::Status LoadAlone(const internal::LoadCall& call, absl::Status refusal);
   absl::StatusOr<internal::Loaded> RunLoader(const internal::LoadCall& call);
-  absl::StatusOr<MaybeHit> Fetch(const internal::LoadCall& call, ReadReport* found);
-  void Fill(const internal::Flight& flight, const internal::LoadCall& call, internal::Loaded loaded,
-            Condition condition);
+  absl::StatusOr<LeasedRead> Fetch(internal::Flight* flight, const internal::LoadCall& call);
+  absl::StatusOr<LeasedRead> ReadOnce(internal::Flight* flight, const internal::LoadCall& call,
+                                      std::chrono::milliseconds wait);
+  // Invalidates what is there and reads again: a lease, as a rule, or what somebody has stored meanwhile.
+  LeasedRead MakeWay(internal::Flight* flight, const internal::LoadCall& call);
+  void Fill(const internal::Flight& flight, const internal::LoadCall& call, const LeasedRead& read,
+            internal::Loaded loaded);
+  void GiveUp(const internal::LoadCall& call, const LeasedRead& read);
 
   MaybeHit AtHand(std::string_view key, const GetOptions& options);
   void Read(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done);
@@ -224,7 +252,7 @@ template <typename T>
 absl::StatusOr<std::optional<T>> Cache::GetAs(std::string_view key, const GetOptions& options) {
   absl::StatusOr<MaybeHit> hit = Get(key, options);
   if (!hit.ok()) return hit.status();
-  if (!hit->has_value() || IsKnownAbsent((*hit)->value)) return std::optional<T>();
+  if (!hit->has_value() || (*hit)->absent) return std::optional<T>();
   absl::StatusOr<T> value = internal::Decode<T>(key, (*hit)->value);
   if (!value.ok()) return value.status();
   return std::optional<T>(*std::move(value));
@@ -243,8 +271,8 @@ absl::StatusOr<SetResult> Cache::SetAs(std::string_view key, const T& value, Set
 template <typename T, typename Loader>
 absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loader, const LoadOptions& options) {
   std::optional<T> result;
-  auto use = [&](const Value& value, std::chrono::milliseconds /*left*/) -> absl::Status {
-    absl::StatusOr<T> decoded = internal::DecodeLoaded<T>(key, value);
+  auto use = [&](const internal::Known& known) -> absl::Status {
+    absl::StatusOr<T> decoded = internal::DecodeKnown<T>(key, known);
     if (decoded.ok()) result = *std::move(decoded);
     return decoded.status();
   };
@@ -254,7 +282,7 @@ absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loade
     result = *std::move(loaded);
     return internal::EncodeLoaded<T>(*result);
   };
-  absl::Status status = GetOrLoadBytes(key, ttl, options, use, load);
+  absl::Status status = GetOrLoadBytes(key, ttl, options, InvalidationMode::kHard, use, load);
   if (!status.ok()) return status;
   return *std::move(result);
 }
@@ -262,8 +290,8 @@ absl::StatusOr<T> Cache::GetOrLoad(std::string_view key, Ttl ttl, Loader&& loade
 template <typename T, typename Loader>
 absl::StatusOr<bool> Cache::LoadIfDue(std::string_view key, const Ttl& ttl, std::chrono::milliseconds due_under,
                                       Loader&& loader, const LoadOptions& options) {
-  auto use = [&](const Value& value, std::chrono::milliseconds left) -> absl::Status {
-    const bool due = left < due_under && internal::DecodeLoaded<T>(key, value).ok();
+  auto use = [&](const internal::Known& known) -> absl::Status {
+    const bool due = known.left < due_under && internal::DecodeKnown<T>(key, known).ok();
     return due ? absl::FailedPreconditionError("it expires too soon") : absl::OkStatus();
   };
   bool present = true;
@@ -274,7 +302,7 @@ absl::StatusOr<bool> Cache::LoadIfDue(std::string_view key, const Ttl& ttl, std:
     if (loaded.ok()) present = !loaded->absent;
     return loaded;
   };
-  absl::Status status = GetOrLoadBytes(key, ttl, options, use, load);
+  absl::Status status = GetOrLoadBytes(key, ttl, options, InvalidationMode::kSoft, use, load);
   if (!status.ok()) return status;
   return present;
 }

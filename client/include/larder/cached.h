@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "larder/cache.h"
 #include "larder/calls.h"
+#include "larder/entity.h"
 #include "larder/export.h"
 #include "larder/key_builder.h"
 #include "larder/load.h"
@@ -35,11 +36,18 @@ struct CachedOptions {
   std::vector<std::string> names = {};
   // See KeyBuilder; where the namespace's `max_key_bytes` is less, give that. Not looked at with KeyedBy.
   size_t max_key_bytes = KeyBuilder::kMaxBytes;
+  // What makes results stale, besides their age: see larder/entity.h. Up to 16, with `tags` fewer.
+  std::vector<InvalidateOn> invalidate_on = {};
+  // Of every result, as in SetOptions. Each of `invalidate_on` adds two; 32 in all.
+  std::vector<std::string> tags = {};
   // As in LoadOptions.
+  std::optional<std::chrono::milliseconds> stale_for = {};
+  bool sliding = false;
   std::string name_space = {};
   std::chrono::milliseconds deadline{0};
   std::chrono::milliseconds max_wait{10000};
   bool near = true;
+  bool fresh_only = false;
   // Called after each call that had a key, on its thread, with what became of it.
   std::function<void(std::string_view key, const LoadReport& report)> report = {};
 };
@@ -79,6 +87,26 @@ using TypeOf = typename FunctionType<decltype(std::function(std::declval<Functio
 
 // INVALID_ARGUMENT, naming the option, where keys made with it would not tell functions or arguments apart.
 LARDER_EXPORT absl::Status CheckKeyOptions(const CachedOptions& options, size_t arguments);
+
+// INVALID_ARGUMENT, naming the option. `usable`: which arguments a field of an entity may be.
+LARDER_EXPORT absl::Status CheckTagOptions(const CachedOptions& options, const std::vector<bool>& usable);
+
+// What an argument may be to InvalidateOn::Field.
+template <typename T>
+inline constexpr bool kIsFieldValue = KeyScalar<T>;
+template <typename T>
+inline constexpr bool kIsFieldValue<std::optional<T>> = KeyScalar<T>;
+
+// Its text; none if it has no value, or may be no field.
+template <typename T>
+std::optional<std::string> FieldText(const T& argument) {
+  if constexpr (KeyScalar<T>) return ScalarKeyText(argument);
+  return std::nullopt;
+}
+template <typename T>
+std::optional<std::string> FieldText(const std::optional<T>& argument) {
+  return argument.has_value() ? FieldText(*argument) : std::nullopt;
+}
 
 // `names`, or positions if there are none.
 LARDER_EXPORT std::vector<std::string> ArgumentNames(const std::vector<std::string>& names, size_t arguments);
@@ -166,13 +194,13 @@ class CachedFunction<T, KeyFunction, Function, Result(Args...)> {
       : cache_(&cache),
         options_(std::move(options)),
         names_(internal::ArgumentNames(options_.names, sizeof...(Args))),
-        refusal_(KeyFunction::kUsesOptions ? internal::CheckKeyOptions(options_, sizeof...(Args)) : absl::OkStatus()),
+        refusal_(Check(options_)),
         key_function_(std::move(key_function)),
         function_(std::move(function)) {}
 
   // The cached result, or that of the function, which is then cached: all as GetOrLoad does it. The cached function is
-  // not called where the options make no keys (INVALID_ARGUMENT, naming the option), or the function that makes the key
-  // or the user threw (INTERNAL).
+  // not called where the options make no keys or tags (INVALID_ARGUMENT, naming the option), or the function that makes
+  // the key or the user threw (INTERNAL).
   absl::StatusOr<T> operator()(Args... args) const {
     if (!refusal_.ok()) return refusal_;
     const absl::StatusOr<std::string> key =
@@ -183,11 +211,18 @@ class CachedFunction<T, KeyFunction, Function, Result(Args...)> {
     options.name_space = options_.name_space;
     options.deadline = options_.deadline;
     options.absent_ttl = options_.absent_ttl;
+    options.stale_for = options_.stale_for;
+    options.sliding = options_.sliding;
     options.near = options_.near;
+    options.fresh_only = options_.fresh_only;
     options.max_wait = options_.max_wait;
     options.report = &report;
-    absl::StatusOr<T> result = cache_->GetOrLoad<T>(
-        *key, options_.ttl, [&]() -> absl::StatusOr<T> { return function_(std::forward<Args>(args)...); }, options);
+    // Tags are made where they are needed, and before the function may take its arguments away.
+    const auto load = [&]() -> absl::StatusOr<T> {
+      options.tags = Tags(args...);
+      return function_(std::forward<Args>(args)...);
+    };
+    absl::StatusOr<T> result = cache_->GetOrLoad<T>(*key, options_.ttl, load, options);
     if (options_.report) options_.report(*key, report);
     return result;
   }
@@ -198,7 +233,25 @@ class CachedFunction<T, KeyFunction, Function, Result(Args...)> {
     return refusal_.ok() ? key_function_(options_, names_, args...) : std::string();
   }
 
+  // The tags that the result for these arguments is cached with: for those who Set or warm it themselves. None where
+  // the options are refused.
+  std::vector<std::string> Tags(const std::remove_cvref_t<Args>&... args) const {
+    if (!refusal_.ok()) return {};
+    std::vector<std::string> tags = options_.tags;
+    if (options_.invalidate_on.empty()) return tags;
+    const std::vector<std::optional<std::string>> texts = {internal::FieldText(args)...};
+    for (const InvalidateOn& on : options_.invalidate_on) on.AppendTags(texts, &tags);
+    return tags;
+  }
+
  private:
+  static absl::Status Check(const CachedOptions& options) {
+    absl::Status status =
+        KeyFunction::kUsesOptions ? internal::CheckKeyOptions(options, sizeof...(Args)) : absl::OkStatus();
+    status.Update(internal::CheckTagOptions(options, {internal::kIsFieldValue<std::remove_cvref_t<Args>>...}));
+    return status;
+  }
+
   Cache* cache_;
   CachedOptions options_;
   std::vector<std::string> names_;

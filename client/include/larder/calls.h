@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,18 +33,26 @@ struct CallOptions {
 
 struct GetOptions {
   std::string name_space = {};
+  // Of what takes no waiting: with a `wait` the call ends after both at most.
   std::chrono::milliseconds deadline{0};
   // False: the answer reflects every write acknowledged, by anyone, before the call; it comes from the store itself.
   bool near = true;
+  // A stale entry is a miss.
+  bool fresh_only = false;
+  // For how long to wait, on a miss, for the value that another caller, or the namespace's origin, is loading: 0 to
+  // 24 h; the namespace may allow less. Then, or when that was given up, it is a miss. A batch takes none.
+  std::chrono::milliseconds wait{0};
 };
 
 // Where an entry was found.
-enum class Tier { kClient, kNear, kStore };
+enum class Tier { kClient, kNear, kStore, kOrigin };
 
 // How far an entry may be relied on.
 enum class Freshness {
   kFresh,
-  kStale,  // also whatever this release does not know
+  // Past its expiry, or invalidated as kSoft, and to be used until there is a newer one. Also whatever this release
+  // does not know.
+  kStale,
 };
 
 // An entry that was found.
@@ -51,32 +61,59 @@ struct Hit {
   uint64_t version = 0;  // unique per write; compared for equality only
   Tier tier = Tier::kStore;
   Freshness freshness = Freshness::kFresh;
-  std::chrono::milliseconds age{0};  // since it was written
-  std::chrono::milliseconds ttl{0};  // until it expires
+  std::chrono::milliseconds age{0};       // since it was written
+  std::chrono::milliseconds ttl{0};       // until it expires; of one with a `stale_for`, until it is stale
+  std::chrono::milliseconds hard_ttl{0};  // until it is gone
+  // It says that it is known that there is none. An entry as others are, with a version and a time to live, but its
+  // value is of no bytes: who reads one must look.
+  bool absent = false;
 };
 
 // An entry, or nothing: a miss.
 using MaybeHit = std::optional<Hit>;
 
+// The right to load one key's value, given to one caller of all processes.
+struct Lease {
+  std::string token = {};            // opaque, at most 64 bytes; for Condition::Lease, or Cache::Release
+  std::chrono::milliseconds ttl{0};  // for how long nobody else gets one
+};
+
+// What a caller gets who can load the value.
+struct LeasedRead {
+  MaybeHit hit = {};
+  // This caller is to load the value, and to Set it or Release the lease: of a miss, of a stale hit, or of a fresh one
+  // that is about to expire.
+  std::optional<Lease> lease = {};
+  // Of a miss where somebody else has the lease: a token for Condition::Lease. Empty: none, and then nothing that is
+  // loaded may be stored.
+  std::string as_of = {};
+};
+
 // On what condition a write takes place; otherwise it ends ABORTED, and CurrentVersion() of the status says what is
 // there.
 class Condition {
  public:
-  enum class Kind { kAlways, kIfAbsent, kIfPresent, kIfVersion };
+  enum class Kind { kAlways, kIfAbsent, kIfPresent, kIfVersion, kLease };
 
   Condition() = default;
-  static Condition IfAbsent() { return Condition(Kind::kIfAbsent, 0); }
-  static Condition IfPresent() { return Condition(Kind::kIfPresent, 0); }
-  static Condition IfVersion(uint64_t version) { return Condition(Kind::kIfVersion, version); }
+  static Condition IfAbsent() { return Condition(Kind::kIfAbsent, 0, {}); }
+  static Condition IfPresent() { return Condition(Kind::kIfPresent, 0, {}); }
+  static Condition IfVersion(uint64_t version) { return Condition(Kind::kIfVersion, version, {}); }
+  // Of a value that was loaded: if nothing was stored under the key, and neither the key nor a group that it belongs to
+  // was invalidated, since the token was given. That of a Lease, or the `as_of` of a LeasedRead.
+  static Condition Lease(std::string token) { return Condition(Kind::kLease, 0, std::move(token)); }
 
   Kind kind() const { return kind_; }
   uint64_t version() const { return version_; }
+  const std::string& token() const { return token_; }
 
  private:
-  Condition(Kind kind, uint64_t version) : kind_(kind), version_(version) {}
+  Condition(Kind kind, uint64_t version, std::string token)
+      : kind_(kind), version_(version), token_(std::move(token)) {}
 
   Kind kind_ = Kind::kAlways;
   uint64_t version_ = 0;
+  std::string token_;
 };
 
 // The version that stood against a conditional write that ended ABORTED; none if nothing was there.
@@ -88,6 +125,13 @@ struct SetOptions {
   Ttl ttl = {};
   Condition condition = {};
   std::string content_type = {};  // up to 255 bytes; handed back by Get
+  // Groups that the entry belongs to, for Invalidate: up to 32, each 1 to 128 bytes of UTF-8.
+  std::vector<std::string> tags = {};
+  // For how long after its expiry it is still served, as stale. None: the namespace's.
+  std::optional<std::chrono::milliseconds> stale_for = {};
+  bool sliding = false;  // each Get gives it its TTL anew, within the namespace's longest from its Set on
+  // It is known that there is none; the value must be empty. Without a TTL it gets the namespace's `absent_ttl`.
+  bool absent = false;
 };
 
 struct SetResult {
@@ -102,6 +146,11 @@ struct SetItem {
   Ttl ttl = {};
   Condition condition = {};  // Warm looks at none: it leaves what is there
   std::string content_type = {};
+  // As in SetOptions.
+  std::vector<std::string> tags = {};
+  std::optional<std::chrono::milliseconds> stale_for = {};
+  bool sliding = false;
+  bool absent = false;
 };
 
 struct TouchOptions {
@@ -110,14 +159,38 @@ struct TouchOptions {
   Ttl ttl = {};
 };
 
-// What to drop. At least one of its fields must say something.
+// What becomes of what is invalidated.
+enum class InvalidationMode {
+  kHard,  // it is gone
+  kSoft,  // it is stale: served as such until somebody has loaded it anew, for as long as it had left to live
+};
+
+// Something of the system of record that changed. The rule that the service's configuration has for its name says which
+// keys, tags and patterns that concerns; larder/entity.h is for those who would rather say it in their code.
+struct Entity {
+  friend bool operator==(const Entity&, const Entity&) = default;
+
+  std::string name = {};
+  std::map<std::string, std::string> fields = {};  // those that the rule names, no more and no less
+};
+
+// What to drop. At least one of its lists, or `all`, must say something. All that they name goes in one step, however
+// many entries that are; an entity's rule, a tag or a pattern may also concern what is being loaded just now.
 struct Invalidation {
   std::vector<std::string> keys = {};  // up to 1,000
-  bool all = false;                    // the whole namespace
+  std::vector<std::string> tags = {};  // up to 100: every entry that has one of them
+  std::vector<std::string> patterns =
+      {};                             // up to 100: every entry whose key matches; `*`: any bytes, `?`: any one byte
+  std::vector<Entity> entities = {};  // up to 100
+  bool all = false;                   // the whole namespace
+  InvalidationMode mode = InvalidationMode::kHard;
 };
 
 struct InvalidateResult {
-  int64_t dropped = 0;  // how many of the named keys had an entry
+  // How many of the named keys, those of entities included, had an entry. What groups dropped is not looked at.
+  int64_t dropped = 0;
+  // There were too many live tags or patterns: the whole namespace was dropped instead.
+  bool collapsed = false;
 };
 
 // One result for each key or entry, in the order of the call.

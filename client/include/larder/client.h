@@ -51,6 +51,8 @@ class LARDER_EXPORT Client final : public Cache {
   Client(Settings settings, std::unique_ptr<Impl> impl);
 
   void DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) override;
+  void DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) override;
+  void DoRelease(std::string key, std::string lease, CallOptions options, Callback<absl::StatusOr<bool>> done) override;
   void DoSet(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done) override;
   void DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) override;
   void DoBatchGet(std::vector<std::string> keys, GetOptions options,

@@ -49,8 +49,9 @@ inline Invalidation AsInvalidation(Invalidation what) { return what; }
 inline Invalidation AsInvalidation(std::vector<std::string> keys) { return {.keys = std::move(keys)}; }
 inline Invalidation AsInvalidation(std::string key) { return {.keys = {std::move(key)}}; }
 
-// Nothing to drop is OK, and no call. More keys than a call takes are several calls, all of which are made; a key that
-// is refused, under which nothing can be cached, keeps none of the others. The first failure is returned.
+// Nothing to drop is OK, and no call. Tags, patterns, entities and keys go in calls of their own, and in several where
+// they are more than a call takes; all of them are made. A key that is refused, under which nothing can be cached,
+// keeps none of the others. The first failure is returned.
 LARDER_EXPORT absl::Status InvalidateAll(Cache& cache, Invalidation what, const CallOptions& options);
 
 struct FixedStale {
@@ -140,8 +141,8 @@ class InvalidatingFunction<Stale, Function, Result(Args...)> {
 //   absl::StatusOr<larder::Written<int64_t>> written = book(booking);
 //
 // The write returns void, absl::Status, absl::StatusOr<R> or R. `stale` is called after it, with (result, arguments...)
-// or (arguments...), and returns a key, keys, or an Invalidation; or it is a list of keys or an Invalidation itself.
-// What a write moved away from, an old day say, belongs into its result.
+// or (arguments...), and returns a key, keys, or an Invalidation, such as EntityChanged makes; or it is a list of keys
+// or an Invalidation itself. What a write moved away from, an old day say, belongs into its result.
 template <typename Function, typename Stale>
 auto Invalidating(Cache& cache, Function write, Stale stale, CallOptions options = {}) {
   static_assert(internal::HasOneType<Function>, "give the write's parameters types; it must not be overloaded");

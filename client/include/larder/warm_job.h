@@ -39,11 +39,12 @@ using WarmLoad = std::function<absl::StatusOr<bool>(const std::string& key, cons
 //
 // A key that has an entry when the run comes to it, of whatever type, is left as it is and its loader not called. One
 // exception: in a job with `every`, an entry of the loader's type that would expire before the next run is loaded anew,
-// and replaced if nobody has changed it since. So keys whose TTL is longer than `every` stay warm, but for those that
-// expire during a run, before it comes to them.
-// What is loaded is written as GetOrLoad writes it, so that a key that this process invalidated meanwhile is not filled
-// with what it had before. A loader that fails is counted and reported, stops nothing, and caches nothing. A cache that
-// cannot be read or written for some keys in a row ends the run.
+// and replaced if nobody has changed it since; it is stale meanwhile, and stays so where the loader fails. So keys
+// whose TTL is longer than `every` stay warm, but for those that expire during a run, before it comes to them. A stale
+// entry that another caller is loading anew is left to that one. What is loaded is written as GetOrLoad writes it, so
+// that a key that this process invalidated meanwhile is not filled with what it had before. A loader that fails is
+// counted and reported, stops nothing, and caches nothing. A cache that cannot be read or written for some keys in a
+// row ends the run.
 //
 // Each run takes the keys in an order of its own, so that several processes that warm the same ones do not all load the
 // same one at a time. The observer is not told of the reads by which it finds out, many keys at a time, what is there;
@@ -76,6 +77,11 @@ class LARDER_EXPORT WarmJob {
     Ttl ttl = {};
     // For loaders of a std::optional: how long "there is none" is cached. None: it is not.
     std::optional<Ttl> absent_ttl = {};
+    // Of the key's entry, as in SetOptions; called before each loader, may block. Where a cached function reads it,
+    // they must be those of its Tags. Null: none.
+    std::function<std::vector<std::string>(const std::string& key)> tags = {};
+    // As in SetOptions.
+    std::optional<std::chrono::milliseconds> stale_for = {};
     // Empty: the cache's.
     std::string name_space = {};
     // Of each call of the cache, up to 24 h. 0: the cache's.

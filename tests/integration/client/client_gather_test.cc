@@ -351,7 +351,7 @@ TEST_F(ClientGatherTest, TheClientsEndCancelsEveryCallUnderWay) {
   for (const Operation& operation : AllOperations()) service_->On(operation.method, InTurn({Answer().Held()}));
   Outcome<MaybeHit> get;
   Outcome<SetResult> set;
-  Outcome<bool> touch;
+  Outcome<bool> touch, release;
   Outcome<BatchGetResults> batch_get;
   Outcome<BatchSetResults> batch_set;
   Outcome<InvalidateResult> invalidate;
@@ -361,6 +361,7 @@ TEST_F(ClientGatherTest, TheClientsEndCancelsEveryCallUnderWay) {
   client->GetAsync("a", {}, get.Setter());
   client->SetAsync("b", "v", {}, set.Setter());
   client->TouchAsync("c", {}, touch.Setter());
+  client->ReleaseAsync("h", "lease", {}, release.Setter());
   client->BatchGetAsync({"d", "e"}, {}, batch_get.Setter());
   client->BatchSetAsync({{.key = "f", .value = "v"}}, {}, batch_set.Setter());
   client->InvalidateAsync({.keys = {"g"}}, {}, invalidate.Setter());
@@ -371,12 +372,13 @@ TEST_F(ClientGatherTest, TheClientsEndCancelsEveryCallUnderWay) {
   EXPECT_EQ(get.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(set.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(touch.Take().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(release.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(batch_get.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(batch_set.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(invalidate.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(warm.Take().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(stats.Take().status().code(), absl::StatusCode::kCancelled);
-  EXPECT_TRUE(service_->AwaitCancelled(8));
+  EXPECT_TRUE(service_->AwaitCancelled(9));
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ TEST_F(ClientLoadsTest, AnAbsenceIsCached) {
   EXPECT_EQ(report_.source, Source::kCache);
   const absl::StatusOr<MaybeHit> hit = other_->Get("k");
   ASSERT_TRUE(hit.ok() && hit->has_value()) << hit.status();
-  EXPECT_TRUE(IsKnownAbsent((*hit)->value));
+  EXPECT_TRUE((*hit)->absent);
   EXPECT_EQ((*hit)->value.size(), 0u);
 }
 

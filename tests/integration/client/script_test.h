@@ -42,6 +42,7 @@ inline WarmSource Entries(int count) {
 // Those that may be sent again ...
 inline std::vector<Operation> Repeatable() {
   return {{"Get", Method::kGet, [](Cache& cache) { return cache.Get("k").status(); }},
+          {"Release", Method::kRelease, [](Cache& cache) { return cache.Release("k", "lease").status(); }},
           {"Touch", Method::kTouch, [](Cache& cache) { return cache.Touch("k").status(); }},
           {"Invalidate", Method::kInvalidate, [](Cache& cache) { return cache.Invalidate({.keys = {"k"}}).status(); }},
           {"Stats", Method::kStats, [](Cache& cache) { return cache.Stats().status(); }},

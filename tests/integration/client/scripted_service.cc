@@ -32,6 +32,7 @@ void FillIn(const v1::BatchGetRequest& request, v1::BatchGetResponse* response) 
   for (int i = 0; i < request.keys_size(); ++i) response->add_results()->set_status(v1::STATUS_MISS);
 }
 void FillIn(const v1::SetRequest&, v1::SetResponse* response) { response->set_version(1); }
+void FillIn(const v1::ReleaseRequest&, v1::ReleaseResponse* response) { response->set_released(true); }
 void FillIn(const v1::BatchSetRequest& request, v1::BatchSetResponse* response) {
   for (int i = 0; i < request.entries_size(); ++i) response->add_results()->set_version(1);
 }
@@ -82,6 +83,10 @@ class ScriptedService::Service final : public v1::Cache::Service {
   }
   grpc::Status Set(grpc::ServerContext* context, const v1::SetRequest* request, v1::SetResponse* response) override {
     return Take(Method::kSet, context, *request, response);
+  }
+  grpc::Status Release(grpc::ServerContext* context, const v1::ReleaseRequest* request,
+                       v1::ReleaseResponse* response) override {
+    return Take(Method::kRelease, context, *request, response);
   }
   grpc::Status Touch(grpc::ServerContext* context, const v1::TouchRequest* request,
                      v1::TouchResponse* response) override {

@@ -17,7 +17,7 @@
 
 namespace larder {
 
-enum class Method { kGet, kSet, kTouch, kBatchGet, kBatchSet, kInvalidate, kStats, kWarm };
+enum class Method { kGet, kSet, kRelease, kTouch, kBatchGet, kBatchSet, kInvalidate, kStats, kWarm };
 
 // A call that has arrived.
 struct Arrival {

@@ -1,4 +1,4 @@
-#include "client/cli/duration.h"
+#include "core/lines/duration.h"
 
 #include <gtest/gtest.h>
 

@@ -23,6 +23,23 @@ TEST(ParseWarmLineTest, ReadsEveryField) {
   EXPECT_EQ(ParseWarmLine(1, R"({"key":"k","value":""})").value().expiry_case(), v1::WarmRequest::EXPIRY_NOT_SET);
 }
 
+TEST(ParseWarmLineTest, ReadsGroupsStalenessAndAbsence) {
+  const v1::WarmRequest entry =
+      ParseWarmLine(1, R"({"key":"k","value":"v","tags":["a","b,[c]"],"stale_for":"1m","sliding":true})").value();
+  ASSERT_EQ(entry.tags_size(), 2);
+  EXPECT_EQ(entry.tags(1), "b,[c]");
+  EXPECT_EQ(entry.stale_for_ms(), 60'000);
+  EXPECT_TRUE(entry.sliding());
+  EXPECT_FALSE(entry.absent());
+  const v1::WarmRequest absent =
+      ParseWarmLine(1, R"({"key":"k","absent":true,"stale_for_ms":0,"sliding":false})").value();
+  EXPECT_TRUE(absent.absent());
+  EXPECT_EQ(absent.value(), "");
+  EXPECT_TRUE(absent.has_stale_for_ms());
+  EXPECT_FALSE(absent.sliding());
+  EXPECT_FALSE(ParseWarmLine(1, R"({"key":"k","value":"v","absent":false})").value().has_stale_for_ms());
+}
+
 TEST(ParseWarmLineTest, ReadsBytesThatAreNotText) {
   const v1::WarmRequest entry = ParseWarmLine(1, R"({"key_base64": "AP8=", "value_base64": "/wAB"})").value();
   EXPECT_EQ(entry.key(), std::string("\x00\xFF", 2));
@@ -61,6 +78,16 @@ TEST(ParseWarmLineTest, NamesLineAndFieldOfEveryError) {
       {R"({"key":"k","value":"v","ttl":"5m","class":"user"})", "class: not together with ttl or ttl_ms"},
       {R"({"key":"k","value":"v","class":null})", "class: must be a string"},
       {R"({"key":"k","value":"v","content_type":[]})", "content_type: must be a string"},
+      {R"({"key":"k","value":"v","tags":"a"})", "tags: must be an array of strings"},
+      {R"({"key":"k","value":"v","tags":["a",1]})", "tags: must be an array of strings"},
+      {R"({"key":"k","value":"v","stale_for":"0s"})", "stale_for: \"0s\" is no time at all"},
+      {R"({"key":"k","value":"v","stale_for":"1s","stale_for_ms":1})", "stale_for: not together with stale_for_ms"},
+      {R"({"key":"k","value":"v","stale_for_ms":-1})", "stale_for_ms: must be a whole number of 0 or more"},
+      {R"({"key":"k","value":"v","stale_for_ms":18446744073709551615})",
+       "stale_for_ms: must be a whole number of 0 or more"},
+      {R"({"key":"k","value":"v","sliding":1})", "sliding: must be true or false"},
+      {R"({"key":"k","value":"v","absent":true})", "absent: not with a value"},
+      {R"({"key":"k","absent":false})", "value: missing (value or value_base64)"},
   };
   uint64_t line = 6;
   for (const Case& c : cases) {

@@ -57,6 +57,19 @@ TEST(Cache, FillsInNamespaceAndDeadlineWhereTheCallNamesNone) {
   EXPECT_EQ(cache.Invalidate({.keys = {"k"}})->dropped, 1);
 }
 
+TEST(Cache, RefusesWaitsThatMakeNoSense) {
+  HeldCache cache;
+  for (const milliseconds wait : {milliseconds(-1), milliseconds(86'400'001)}) {
+    const absl::Status refused =
+        absl::InvalidArgumentError("wait: " + std::to_string(wait.count()) + " ms, must be 0 to 86400000 ms");
+    EXPECT_EQ(cache.Get("k", {.wait = wait}).status(), refused);
+    EXPECT_EQ(cache.GetOrLease("k", {.wait = wait}).status(), refused);
+  }
+  EXPECT_EQ(cache.BatchGet({"k"}, {.wait = milliseconds(1)}).status(),
+            absl::InvalidArgumentError("wait: a batch does not wait"));
+  EXPECT_THAT(cache.sent(), ElementsAre());
+}
+
 TEST(Cache, RefusesDeadlinesThatMakeNoSense) {
   HeldCache cache;
   const WarmSource source = [] { return std::optional<SetItem>(); };
@@ -65,6 +78,8 @@ TEST(Cache, RefusesDeadlinesThatMakeNoSense) {
         absl::InvalidArgumentError("deadline: " + std::to_string(deadline.count()) + " ms, must be 1 to 86400000 ms");
     EXPECT_EQ(cache.Get("k", {.deadline = deadline}).status(), refused);
     EXPECT_EQ(cache.Set("k", "v", {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.GetOrLease("k", {.deadline = deadline}).status(), refused);
+    EXPECT_EQ(cache.Release("k", "lease", {.deadline = deadline}).status(), refused);
     EXPECT_EQ(cache.Touch("k", {.deadline = deadline}).status(), refused);
     EXPECT_EQ(cache.BatchGet({"k"}, {.deadline = deadline}).status(), refused);
     EXPECT_EQ(cache.BatchSet({{.key = "k"}}, {.deadline = deadline}).status(), refused);
@@ -149,6 +164,8 @@ class PartlyDeadCache final : public Cache {
 
  private:
   void DoGet(std::string, GetOptions, Callback<absl::StatusOr<MaybeHit>>) override {}
+  void DoGetOrLease(std::string, GetOptions, Callback<absl::StatusOr<LeasedRead>>) override {}
+  void DoRelease(std::string, std::string, CallOptions, Callback<absl::StatusOr<bool>>) override {}
   void DoSet(std::string, std::string, SetOptions, Callback<absl::StatusOr<SetResult>>) override {}
   void DoTouch(std::string, TouchOptions, Callback<absl::StatusOr<bool>>) override {}
   void DoBatchGet(std::vector<std::string>, GetOptions, Callback<absl::StatusOr<BatchGetResults>> done) override {

@@ -1,11 +1,13 @@
 #include "client/src/flights.h"
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "gtest/gtest.h"
 
 namespace larder::internal {
@@ -25,7 +27,7 @@ bool Joins(Flights& flights, const std::string& key, const std::shared_ptr<Fligh
   return place.flight == flight;
 }
 
-FlightOutcome Loaded(std::string_view bytes) { return {.value = Value(bytes), .loaded = true}; }
+FlightOutcome Loaded(std::string_view bytes) { return {.value = Known{.value = Value(bytes)}, .loaded = true}; }
 
 TEST(Flights, OneLeadsAndOthersJoinUntilItEnds) {
   Flights flights;
@@ -34,7 +36,7 @@ TEST(Flights, OneLeadsAndOthersJoinUntilItEnds) {
   EXPECT_FALSE(Joins(flights, "other", flight));
   flight->Publish(Loaded("v"));
   EXPECT_TRUE(Joins(flights, "k", flight)) << "what it loaded may not be stored yet";
-  EXPECT_EQ(flight->Wait(std::chrono::milliseconds(0))->value->bytes(), "v");
+  EXPECT_EQ(flight->Wait(std::chrono::milliseconds(0))->value->value.bytes(), "v");
   flights.End(*flight);
   EXPECT_FALSE(Joins(flights, "k", flight));
 }
@@ -170,6 +172,49 @@ TEST(Flights, TheSecondSealTakesFlightsThatBeganMeanwhile) {
   EXPECT_FALSE(Joins(flights, "k", meanwhile));
   EXPECT_FALSE(flights.BeginFill(*meanwhile));
   flights.End(*meanwhile);
+}
+
+// Rule 4.
+TEST(Flights, AWriteOfGroupsSealsAllFlightsAgainstBeingJoined) {
+  Flights flights;
+  const std::shared_ptr<Flight> flight = Lead(flights, "a");
+  const std::shared_ptr<Flight> elsewhere = Lead(flights, "k", "other");
+  flights.BeforeWrite({"default", {}, false, /*groups=*/true}, [] {});
+  EXPECT_FALSE(Joins(flights, "a", flight));
+  EXPECT_TRUE(flights.BeginFill(*flight)) << "the service knows whether the groups concern it";
+  EXPECT_FALSE(flights.Board("other", "k", !kAlone, nullptr).leads);
+  flights.End(*flight);
+  flights.End(*elsewhere);
+}
+
+TEST(Flights, AWriteOfGroupsWaitsForFillsOfTheKeysThatItNamesOnly) {
+  Flights flights;
+  const std::shared_ptr<Flight> grouped = Lead(flights, "a"), named = Lead(flights, "c");
+  ASSERT_TRUE(flights.BeginFill(*grouped));
+  ASSERT_TRUE(flights.BeginFill(*named));
+  std::vector<std::string> sent;
+  flights.BeforeWrite({"default", {}, false, /*groups=*/true}, [&] { sent.emplace_back("groups"); });
+  flights.BeforeWrite({"default", {"c"}, false, /*groups=*/true}, [&] { sent.emplace_back("groups and c"); });
+  EXPECT_EQ(sent, std::vector<std::string>({"groups"}));
+  flights.End(*named);
+  EXPECT_EQ(sent, std::vector<std::string>({"groups", "groups and c"}));
+  flights.End(*grouped);
+}
+
+// COHERENCE W5: the service may have given its lease to another.
+TEST(Flights, AClosedFlightIsNotJoinedButMayTryToStore) {
+  Flights flights;
+  const std::shared_ptr<Flight> flight = Lead(flights, "k");
+  const int64_t now = SystemClock().NowNanos();
+  flight->CloseAt(now + 3600 * kNanosPerSecond);
+  EXPECT_TRUE(Joins(flights, "k", flight));
+  flight->CloseAt(now);
+  const Flights::Place next = flights.Board("default", "k", !kAlone, nullptr);
+  EXPECT_TRUE(next.leads);
+  EXPECT_TRUE(Joins(flights, "k", next.flight));
+  EXPECT_TRUE(flights.BeginFill(*flight)) << "the service knows whether it still may";
+  flights.End(*flight);
+  flights.End(*next.flight);
 }
 
 }  // namespace

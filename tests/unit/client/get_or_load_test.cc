@@ -243,6 +243,7 @@ TEST(GetOrLoad, DoesNotOverwriteWhatAnotherProcessStoredMeanwhile) {
   // Where nothing was, and where something of another type was.
   for (int round = 0; round < 2; ++round) {
     const auto load = [&] {
+      EXPECT_FALSE(cache.elsewhere().Contains("k")) << "what was of no use is gone before its successor is loaded";
       EXPECT_TRUE(cache.elsewhere().Set("k", "theirs", {.content_type = "text/plain"}).ok());
       return Number{1};
     };
@@ -251,7 +252,60 @@ TEST(GetOrLoad, DoesNotOverwriteWhatAnotherProcessStoredMeanwhile) {
     EXPECT_FALSE(report.stored);
     EXPECT_EQ(Stored(cache, "k"), "theirs");
   }
-  EXPECT_THAT(cache.sent(), ElementsAre("Get k", "Set k", "Get k", "Get k", "Set k", "Get k"));
+  EXPECT_THAT(cache.sent(), ElementsAre("Get k", "Set k", "Get k", "Get k", "Invalidate k", "Get k", "Set k", "Get k"));
+}
+
+// COHERENCE E4, P2: that an entry of no use is still there says nothing of the invalidations of its successor's groups.
+TEST(GetOrLoad, WhatIsOfNoUseIsReplacedWithALeaseOnly) {
+  for (const bool absent : {false, true}) {
+    for (const bool invalidated : {false, true}) {
+      FakeCache cache;
+      ASSERT_TRUE(cache.Set("k", "", {.content_type = absent ? "" : "text/plain", .absent = absent}).ok());
+      LoadReport report;
+      const auto load = [&] {
+        if (invalidated) {
+          EXPECT_TRUE(cache.Invalidate({.tags = {"t"}}).ok());
+        }
+        return Number{1};
+      };
+      EXPECT_EQ(cache.GetOrLoad<Number>("k", minutes(1), load, {.tags = {"t"}, .report = &report})->value, 1);
+      EXPECT_EQ(report.stored, !invalidated);
+      EXPECT_EQ(Stored(cache, "k"), invalidated ? std::nullopt : std::optional<std::string>("1"));
+    }
+  }
+}
+
+TEST(GetOrLoad, WhatIsOfNoUseIsNotReplacedWithoutALease) {
+  HeldCache cache;
+  ASSERT_TRUE(cache.elsewhere().Set("k", "theirs", {.content_type = "text/plain"}).ok());
+  cache.Hold("Get answer");
+  LoadReport report;
+  std::thread loads([&] {
+    EXPECT_EQ(cache.GetOrLoad<Number>("k", minutes(1), [] { return Number{1}; }, {.report = &report})->value, 1);
+  });
+  cache.AwaitHeld("Get answer");
+  cache.elsewhere().FailNext(absl::UnavailableError("gone"));
+  cache.Release("Get answer");
+  loads.join();
+  EXPECT_FALSE(report.stored);
+  EXPECT_EQ(report.write, absl::UnavailableError("gone"));
+  EXPECT_EQ(Stored(cache, "k"), "theirs");
+}
+
+TEST(GetOrLoad, WhatTookThePlaceOfWhatIsOfNoUseIsTaken) {
+  HeldCache cache;
+  ASSERT_TRUE(cache.elsewhere().Set("k", "text", {.content_type = "text/plain"}).ok());
+  cache.Hold("Invalidate answer");
+  LoadReport report;
+  std::thread loads([&] {
+    EXPECT_EQ(cache.GetOrLoad<Number>("k", minutes(1), [] { return Number{1}; }, {.report = &report})->value, 7);
+  });
+  cache.AwaitHeld("Invalidate answer");
+  ASSERT_TRUE(cache.elsewhere().SetAs("k", Number{7}).ok());
+  cache.Release("Invalidate answer");
+  loads.join();
+  EXPECT_EQ(report.source, Source::kCache);
+  EXPECT_TRUE(report.read.ok()) << report.read;
 }
 
 TEST(GetOrLoad, AnAbsenceIsCachedOnPurposeOnly) {
@@ -278,9 +332,8 @@ TEST(GetOrLoad, AnAbsenceIsCachedOnPurposeOnly) {
   EXPECT_TRUE(report.stored);
   EXPECT_EQ(loads, 2);
   EXPECT_EQ((*cache.Get("k"))->ttl, seconds(10));
-  EXPECT_EQ((*cache.Get("k"))->value.content_type(), internal::kAbsence);
-  EXPECT_TRUE(IsKnownAbsent((*cache.Get("k"))->value));
-  EXPECT_FALSE(IsKnownAbsent(Value("")));
+  EXPECT_TRUE((*cache.Get("k"))->absent);
+  EXPECT_EQ((*cache.Get("k"))->value.size(), 0u);
   EXPECT_FALSE(cache.GetAs<Number>("k")->has_value());
 
   get({});
@@ -292,7 +345,7 @@ TEST(GetOrLoad, AnAbsenceIsCachedOnPurposeOnly) {
 
 TEST(GetOrLoad, AnAbsenceIsAMissToATypeThatHasNone) {
   FakeCache cache;
-  ASSERT_TRUE(cache.Set("k", "", {.content_type = std::string(internal::kAbsence)}).ok());
+  ASSERT_TRUE(cache.Set("k", "", {.absent = true}).ok());
   LoadReport report;
   EXPECT_EQ(*cache.GetOrLoad<std::string>("k", minutes(1), [] { return std::string("v"); }, {.report = &report}), "v");
   EXPECT_TRUE(report.read.ok()) << report.read;
@@ -300,9 +353,9 @@ TEST(GetOrLoad, AnAbsenceIsAMissToATypeThatHasNone) {
   EXPECT_EQ(Stored(cache, "k"), "v");
 }
 
-TEST(GetOrLoad, AStaleHitIsLoadedAgain) {
+TEST(GetOrLoad, AStaleHitAtHandIsNotUsed) {
   HeldCache cache;
-  cache.PutAtHand("k", {.value = Value("old"), .freshness = Freshness::kStale});
+  cache.PutAtHand("k", {.value = Value("old"), .freshness = Freshness::kStale});  // as no cache does
   EXPECT_EQ(*cache.GetOrLoad<std::string>("k", minutes(1), [] { return std::string("new"); }), "new");
   cache.PutAtHand("k", {.value = Value("fresh"), .tier = Tier::kClient});
   EXPECT_EQ(*cache.GetOrLoad<std::string>("k", minutes(1), [] { return std::string("new"); }), "fresh");
@@ -398,6 +451,20 @@ TEST(GetOrLoadTogether, AWaitHasAnEnd) {
                                             Load{"k\n", absl::StatusCode::kOk, false}));
 }
 
+// COHERENCE W5.
+TEST(GetOrLoadTogether, NobodyJoinsALoadWhoseLeaseHasEnded) {
+  FakeCache cache({.lease = milliseconds(5)});
+  SlowLoad first(cache, "k", std::string("old"));
+  first.AwaitLoader();
+  cache.Advance(milliseconds(5));
+  const auto ended = std::chrono::steady_clock::now() + milliseconds(5);
+  ASSERT_TRUE(Eventually([&] { return std::chrono::steady_clock::now() > ended; }));
+  EXPECT_EQ(*cache.GetOrLoad<std::string>("k", minutes(1), [] { return std::string("new"); }), "new");
+  EXPECT_EQ(*first.Finish(), "old");
+  EXPECT_FALSE(first.report().stored);
+  EXPECT_EQ(Stored(cache, "k"), "new");
+}
+
 TEST(GetOrLoadTogether, AFailureReachesAllWhoWait) {
   constexpr int kThreads = 8;
   RecordingObserver observer;
@@ -483,13 +550,13 @@ TEST(GetOrLoadTogether, AnotherTypeIsLoadedAnewAndReplacesTheFirst) {
     EXPECT_EQ(cache.GetOrLoad<Number>("k", minutes(1), [] { return Number{4}; }, {.report = &report})->value, 4);
   });
   // The first flight is still there, so the second caller has joined it, and did not want what it got.
-  EXPECT_TRUE(Eventually([&] { return cache.sent().size() == 4; }));
+  EXPECT_TRUE(Eventually([&] { return cache.sent().size() == 6; }));
   cache.Release("Set answer");
   second.join();
   EXPECT_EQ(*first.Join(), "v");
   EXPECT_TRUE(report.stored);
   EXPECT_EQ(report.source, Source::kLoader);
-  EXPECT_THAT(cache.sent(), ElementsAre("Get k", "Set k", "Get k", "Set k"));
+  EXPECT_THAT(cache.sent(), ElementsAre("Get k", "Set k", "Get k", "Invalidate k", "Get k", "Set k"));
   EXPECT_EQ(Stored(cache, "k"), "4");
 }
 

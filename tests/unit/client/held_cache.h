@@ -49,6 +49,7 @@ class HeldCache final : public Cache {
     MutexLock lock(&mutex_);
     while (waiting_[point].empty()) changed_.Wait(&mutex_);
   }
+  using Cache::Release;
   // Lets what has stopped there go on, and what comes pass.
   void Release(const std::string& point) {
     std::vector<absl::AnyInvocable<void() &&>> free;
@@ -85,6 +86,19 @@ class HeldCache final : public Cache {
     }
     Send("Get", key, std::move(done),
          [this, key, options](auto back) { elsewhere_.GetAsync(key, options, std::move(back)); });
+  }
+  void DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) override {
+    {
+      MutexLock lock(&mutex_);
+      last_get_ = options;
+    }
+    Send("Get", key, std::move(done),
+         [this, key, options](auto back) { elsewhere_.GetOrLeaseAsync(key, options, std::move(back)); });
+  }
+  void DoRelease(std::string key, std::string lease, CallOptions options,
+                 Callback<absl::StatusOr<bool>> done) override {
+    Send("Release", key, std::move(done),
+         [this, key, lease, options](auto back) { elsewhere_.ReleaseAsync(key, lease, options, std::move(back)); });
   }
   void DoSet(std::string key, std::string value, SetOptions options,
              Callback<absl::StatusOr<SetResult>> done) override {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "client/src/wire.h"
 #include "core/entry.h"
 #include "gtest/gtest.h"
 #include "tests/support/manual_clock.h"
@@ -39,6 +40,19 @@ TEST_F(NearTierTest, ServesForItsAgeFromTheSendingOfTheRead) {
   EXPECT_FALSE(Found());
 }
 
+// COHERENCE P1.
+TEST_F(NearTierTest, ServesNothingThatHasBecomeStale) {
+  EntryMeta meta;
+  meta.read_nanos = clock_.NowNanos();
+  meta.stale_nanos = meta.read_nanos + 100 * kNanosPerMilli;
+  meta.expires_nanos = meta.read_nanos + 1000 * kNanosPerSecond;
+  near_.Admit(key_, hash_, Entry::Create(meta, "", "v"), near_.Begin(hash_));
+  clock_.Advance(100 * kNanosPerMilli - 1);
+  EXPECT_TRUE(Found());
+  clock_.Advance(1);
+  EXPECT_FALSE(Found());
+}
+
 TEST_F(NearTierTest, AReadDuringAWriteIsNotKept) {
   const auto before = near_.Begin(hash_);
   near_.Drop(key_, hash_);  // the write begins
@@ -59,6 +73,17 @@ TEST_F(NearTierTest, DroppingAllStopsReadsOfEveryKey) {
   EXPECT_FALSE(Found());
   near_.Admit(key_, hash_, Read("old"), ticket);
   EXPECT_FALSE(Found());
+}
+
+// COHERENCE P1: such is what the origin gave to be used once.
+TEST(FreshHits, OneThatIsStaleAtOnceIsNone) {
+  v1::GetResponse response;
+  response.set_status(v1::STATUS_HIT);
+  response.set_freshness(v1::FRESHNESS_FRESH);
+  response.set_ttl_ms(1);
+  EXPECT_TRUE(IsFreshHit(response));
+  response.set_ttl_ms(0);
+  EXPECT_FALSE(IsFreshHit(response));
 }
 
 TEST_F(NearTierTest, NamespacesDoNotMix) {

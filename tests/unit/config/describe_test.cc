@@ -1,6 +1,7 @@
 #include "server/config/describe.h"
 
 #include "tests/unit/config/config_test_util.h"
+#include "tests/unit/config/every_field.h"
 
 namespace larder {
 namespace {
@@ -49,6 +50,21 @@ namespaces:
     max_batch_keys: 1000
     near_share: 1
     near_max_age: 1s
+    stale_for: 0s
+    stale_if_error: 0s
+    refresh_retry: 1s
+    eager_refresh: 0
+    absent_ttl: 30s
+    lease: 10s
+    max_wait: 30s
+    max_waiters: 10000
+    max_tags: 32
+    max_live_tags: 100000
+    max_live_patterns: 1000
+sweep:
+  interval: 5s
+  max_keys_per_second: 10000
+  step_keys: 200
 log:
   level: info
   format: auto
@@ -69,6 +85,60 @@ TEST_F(DescribeTest, PrintsWhatCanBeLoadedAgain) {
   const ConfigDiff diff = DiffPolicies(settings, again);
   EXPECT_TRUE(diff.policy.empty());
   EXPECT_TRUE(diff.needs_restart.empty());
+}
+
+TEST_F(DescribeTest, PrintsEveryFieldSoThatItCanBeLoadedAgain) {
+  const ServerSettings settings = Settings(kEveryField);
+  const std::string text = DescribeConfig(settings);
+  EXPECT_NE(text.find(R"(    entities:
+      client:
+        keys: ["client:{id}", "c"]
+        tags: ["client:{id}", "of:{{{owner}}}"]
+        patterns: ["clients:*"]
+      payment:
+        patterns: ["*revenue*"]
+    origin:
+      target: "dns:///shop:50061"
+      soft_timeout: 100ms
+      hard_timeout: 1s
+      max_concurrent: 3
+      batch_keys: 7
+      batch_delay: 0s
+      max_queued: 9
+      breaker_failures: 2
+      breaker_pause: 10ms
+    warm_jobs:
+      file:
+        file: "/etc/larder/warm.jsonl"
+        at_start: true
+        concurrency: 16
+        max_per_second: 0
+        hold_readiness: 0s
+      hot:
+        hottest: 1000
+        at_start: true
+        concurrency: 16
+        max_per_second: 0
+        hold_readiness: 0s
+      list:
+        prefix: "menu:"
+        at_start: true
+        concurrency: 16
+        max_per_second: 0
+        hold_readiness: 1m
+      menu:
+        keys: ["a", "b"]
+        at_start: false
+        every: 1h
+        concurrency: 2
+        max_per_second: 100
+        hold_readiness: 0s
+)"),
+            std::string::npos)
+      << text;
+  const ServerSettings again = Settings(text);
+  EXPECT_TRUE(again.namespaces == settings.namespaces);
+  EXPECT_EQ(again.sweep.step_keys, settings.sweep.step_keys);
 }
 
 TEST_F(DescribeTest, HidesPasswords) {
@@ -97,6 +167,41 @@ TEST_F(DescribeTest, TellsThatPasswordsDifferWithoutShowingThem) {
   const ConfigDiff diff =
       DiffPolicies(Settings("store: {redis: {password: one}}\n"), Settings("store: {redis: {password: two}}\n"));
   EXPECT_EQ(diff.needs_restart, std::vector<std::string>{"store.redis.password: \"***\" -> \"***\""});
+}
+
+TEST_F(DescribeTest, TellsWhichRulesChanged) {
+  const ConfigDiff diff =
+      DiffPolicies(Settings("namespaces: {a: {entities: {client: {tags: ['c:{id}']}, old: {keys: [k]}}}}\n"),
+                   Settings("namespaces: {a: {entities: {client: {tags: ['c:{id}', d]}, new: {patterns: ['*']}}}}\n"));
+  EXPECT_EQ(diff.policy,
+            (std::vector<std::string>{"namespaces.a.entities.client.tags: [\"c:{id}\"] -> [\"c:{id}\", \"d\"]",
+                                      "namespaces.a.entities.new.patterns: (none) -> [\"*\"]",
+                                      "namespaces.a.entities.old.keys: [\"k\"] -> (none)"}));
+  EXPECT_TRUE(diff.needs_restart.empty());
+}
+
+TEST_F(DescribeTest, CountsOriginsWarmUpsAndTheSweepAsARestart) {
+  const ConfigDiff diff =
+      DiffPolicies(Settings("namespaces: {a: {origin: {target: 'b:1'}, lease: 5s, warm_jobs: {w: {prefix: p}}}}\n"),
+                   Settings("namespaces: {a: {origin: {target: 'b:2'}, lease: 6s, warm_jobs: {w: {prefix: q}}}}\n"
+                            "sweep: {interval: 1s}\n"));
+  EXPECT_EQ(diff.policy, std::vector<std::string>{"namespaces.a.lease: 5s -> 6s"});
+  EXPECT_EQ(diff.needs_restart,
+            (std::vector<std::string>{"namespaces.a.origin.target: \"b:1\" -> \"b:2\"",
+                                      "namespaces.a.warm_jobs.w.prefix: \"p\" -> \"q\"", "sweep.interval: 5s -> 1s"}));
+}
+
+// A line of the log, however many keys a job has.
+TEST_F(DescribeTest, CutsLongLists) {
+  std::string keys;
+  for (int i = 0; i < 100; ++i) keys += "é, ";
+  const ConfigDiff diff =
+      DiffPolicies(Settings("namespaces: {a: {origin: {target: 'b:1'}, warm_jobs: {w: {keys: [a]}}}}\n"),
+                   Settings("namespaces: {a: {origin: {target: 'b:1'}, warm_jobs: {w: {keys: [" + keys + "]}}}}\n"));
+  std::string shown = "[";
+  while (shown.size() + 6 <= 201) shown += "\"é\", ";
+  shown += "\"";  // the next letter would end beyond the limit
+  EXPECT_EQ(diff.needs_restart, std::vector<std::string>{"namespaces.a.warm_jobs.w.keys: [\"a\"] -> " + shown + "…"});
 }
 
 TEST_F(DescribeTest, CountsNewNamespacesAsARestart) {

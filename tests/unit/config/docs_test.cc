@@ -1,30 +1,18 @@
 // docs/configuration.md is whole: it names every field of the schema and every environment variable.
-#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <set>
 #include <sstream>
 
-#include "larder/config/v1/config.pb.h"
 #include "server/config/environment.h"
-#include "server/config/fields.h"
+#include "tests/unit/config/config_test_util.h"
+#include "tests/unit/config/schema_paths.h"
 
 namespace larder {
 namespace {
 
-// Paths of all fields, as the page heads them. `defaults` stands for the fields of a namespace.
-void CollectPaths(const google::protobuf::Descriptor& message, const std::string& path, std::set<std::string>& paths) {
-  for (int i = 0; i < message.field_count(); ++i) {
-    const google::protobuf::FieldDescriptor& field = *message.field(i);
-    const std::string field_path = path.empty() ? std::string(field.name()) : path + "." + std::string(field.name());
-    if (field.is_map() || IsScalar(field)) {
-      paths.insert(field_path);
-    } else {
-      CollectPaths(*field.message_type(), field_path, paths);
-    }
-  }
-}
+class ConfigurationPageExampleTest : public ConfigTest {};
 
 std::string ReadPage() {
   std::ifstream file(LARDER_CONFIGURATION_PAGE);
@@ -35,9 +23,8 @@ std::string ReadPage() {
 
 TEST(ConfigurationPageTest, NamesEveryField) {
   const std::string page = ReadPage();
-  std::set<std::string> paths;
-  CollectPaths(*config::v1::ServerConfig::descriptor(), "", paths);
-  EXPECT_GT(paths.size(), 30);
+  const std::set<std::string> paths = SchemaPaths();
+  EXPECT_GT(paths.size(), 60);
   for (const std::string& path : paths) {
     EXPECT_TRUE(page.find("`" + path + "`") != std::string::npos) << path << " is missing in docs/configuration.md";
   }
@@ -48,6 +35,23 @@ TEST(ConfigurationPageTest, NamesEveryVariable) {
   for (const std::string& name : EnvironmentNames()) {
     EXPECT_TRUE(page.find("`" + name + "`") != std::string::npos) << name << " is missing in docs/configuration.md";
   }
+}
+
+// The page's YAML is what a reader copies.
+TEST_F(ConfigurationPageExampleTest, CanBeLoaded) {
+  const std::string page = ReadPage();
+  const size_t start = page.rfind("```yaml\n", page.find("    warm_jobs:\n")) + 8;
+  const ServerSettings settings = Settings(page.substr(start, page.find("```", start) - start));
+  const NamespacePolicy* policy = Find(settings, "bookings");
+  ASSERT_NE(policy, nullptr);
+  EXPECT_EQ(policy->entities.size(), 5);
+  EXPECT_EQ(policy->warm_jobs.size(), 3);
+  const absl::StatusOr<Expansion> stale =
+      ExpandEntity(policy->entities, {"appointment", {{"id", "9"}, {"staff_id", "3"}, {"date", "2026-03-01"}}});
+  ASSERT_TRUE(stale.ok()) << stale.status();
+  EXPECT_EQ(stale->keys, std::vector<std::string>{"appointment:9"});
+  EXPECT_EQ(stale->tags, (std::vector<std::string>{"appointment:9", "calendar:2026-03-01"}));
+  EXPECT_EQ(stale->patterns, (std::vector<std::string>{"availability:3:2026-03-01*", "dashboard:*"}));
 }
 
 }  // namespace

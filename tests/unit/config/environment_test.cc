@@ -1,6 +1,7 @@
 #include "server/config/environment.h"
 
 #include <algorithm>
+#include <map>
 
 #include "tests/unit/config/config_test_util.h"
 
@@ -124,15 +125,17 @@ TEST_F(EnvironmentTest, TakesAnyNumberOfConnections) {
   }
 }
 
-TEST_F(EnvironmentTest, WarnsThatThereAreNoWarmUpJobs) {
-  for (const char* flag : {"true", "false", "1", "off"}) {
-    const auto loaded = Load("", {{"CACHE_WARMING_ENABLED", flag}});
+// The jobs stay, so that they can be run by name.
+TEST_F(EnvironmentTest, SwitchesWarmUpsOff) {
+  const std::string yaml = "namespaces: {shop: {warm_jobs: {menu: {file: menu.jsonl}}}}\n";
+  for (const auto& [flag, enabled] :
+       std::map<std::string, bool>{{"true", true}, {"1", true}, {"", true}, {"false", false}, {"off", false}}) {
+    const auto loaded = Load(yaml, {{"CACHE_WARMING_ENABLED", flag}});
     ASSERT_TRUE(loaded.ok()) << loaded.status();
-    EXPECT_EQ(loaded->warnings,
-              std::vector<std::string>{
-                  "CACHE_WARMING_ENABLED: has no effect: there are no warm-up jobs; the Warm call works regardless"});
+    EXPECT_EQ(loaded->settings.warming_enabled, enabled) << flag;
+    EXPECT_EQ(Find(loaded->settings, "shop")->warm_jobs.size(), 1);
+    EXPECT_TRUE(loaded->warnings.empty());
   }
-  EXPECT_TRUE(Load("", {{"CACHE_WARMING_ENABLED", ""}})->warnings.empty());
 }
 
 TEST_F(EnvironmentTest, NamesTheVariableThatIsWrong) {

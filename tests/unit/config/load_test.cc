@@ -2,67 +2,12 @@
 #include <random>
 
 #include "tests/unit/config/config_test_util.h"
+#include "tests/unit/config/every_field.h"
 
 namespace larder {
 namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
-
-// Every field of the schema, each with a value that is not its default.
-constexpr char kEveryField[] = R"(grpc:
-  listen: "[::1]:6000"
-  threads: 3
-  max_request_bytes: 32MiB
-  max_response_bytes: 8MiB
-  max_concurrent_streams: 500
-  max_connection_age: 10m
-  drain_timeout: 20s
-operations:
-  listen: 0.0.0.0:9000
-near:
-  capacity_bytes: 128MiB
-store:
-  embedded:
-    capacity_bytes: 300MiB
-  redis:
-    url: redis://cache:6379
-    user: larder
-    password: "12345"
-    database: 2
-    prefix: shop:1
-    connect_timeout: 2s
-    operation_timeout: 100ms
-    min_backoff: 10ms
-    max_backoff: 5s
-    max_pending: 1000
-    compress_from_bytes: 0
-defaults:
-  enabled: true
-  default_ttl: 2m
-  max_ttl: 1d
-  ttl_jitter: 0.1
-  ttl_classes: {user: 10m, menu: 1h30m}
-  max_key_bytes: 128
-  max_value_bytes: 2MiB
-  max_batch_keys: 100
-  near_max_age: 500ms
-namespaces:
-  shop:
-    enabled: false
-    default_ttl: 1m
-    max_ttl: 2h
-    ttl_jitter: 0
-    ttl_classes: {user: 1m}
-    max_key_bytes: 64
-    max_value_bytes: 1000
-    max_batch_keys: 10
-    near_share: 0.5
-    near_max_age: 0
-  plain:
-log:
-  level: warning
-  format: text
-)";
 
 class LoadTest : public ConfigTest {};
 
@@ -92,6 +37,10 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 1'000);
   EXPECT_EQ(settings.redis.max_pending, 65'536);
   EXPECT_EQ(settings.redis.compress_from_bytes, 4'096);
+  EXPECT_EQ(settings.sweep.interval_ms, 5'000);
+  EXPECT_EQ(settings.sweep.max_keys_per_second, 10'000);
+  EXPECT_EQ(settings.sweep.step_keys, 200);
+  EXPECT_TRUE(settings.warming_enabled);
   EXPECT_EQ(settings.log.level, LogLevel::kInfo);
   EXPECT_EQ(settings.log.format, LogFormat::kAuto);
   ASSERT_EQ(settings.namespaces.size(), 1);
@@ -107,6 +56,13 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(policy.max_batch_keys, 1'000);
   EXPECT_EQ(policy.near_share, 1);
   EXPECT_EQ(policy.near_max_age_ms, 1'000);
+  EXPECT_TRUE(policy == [&policy] {
+    NamespacePolicy expected;
+    expected.name = "default";
+    expected.near_share = 1;
+    expected.ttl_classes = policy.ttl_classes;
+    return expected;
+  }());
 }
 
 TEST_F(LoadTest, BoundsTheDefaultsOfALargeMachine) {
@@ -140,6 +96,9 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 5'000);
   EXPECT_EQ(settings.redis.max_pending, 1'000);
   EXPECT_EQ(settings.redis.compress_from_bytes, 0);
+  EXPECT_EQ(settings.sweep.interval_ms, 1'000);
+  EXPECT_EQ(settings.sweep.max_keys_per_second, 1'000);
+  EXPECT_EQ(settings.sweep.step_keys, 50);
   EXPECT_EQ(settings.log.level, LogLevel::kWarning);
   EXPECT_EQ(settings.log.format, LogFormat::kText);
 }
@@ -302,6 +261,9 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"defaults: {max_batch_keys: 1001}\n", "larder.yaml:1: defaults.max_batch_keys: 1001, must be 1 to 1000"},
       {"defaults: {near_max_age: 2h}\n", "larder.yaml:1: defaults.near_max_age: 2h, must be 0s to 1h"},
       {"namespaces: {shop: {near_share: 1.5}}\n", "larder.yaml:1: namespaces.shop.near_share: 1.5, must be 0 to 1"},
+      {"sweep: {interval: 50ms}\n", "larder.yaml:1: sweep.interval: 50ms, must be 100ms to 1h"},
+      {"sweep: {max_keys_per_second: 99}\n", "larder.yaml:1: sweep.max_keys_per_second: 99, must be 100 to 10000000"},
+      {"sweep: {step_keys: 10001}\n", "larder.yaml:1: sweep.step_keys: 10001, must be 10 to 10000"},
       // Words.
       {"grpc: {listen: 50051}\n",
        "larder.yaml:1: grpc.listen: \"50051\" is not an address; write for example 127.0.0.1:50051"},

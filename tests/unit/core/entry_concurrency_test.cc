@@ -17,9 +17,9 @@ TEST(EntryConcurrencyTest, LastThreadFrees) {
       threads.emplace_back([copy = entry, i] {
         for (int j = 0; j < 20; ++j) {
           const EntryRef mine = copy;
-          mine->set_validated_at(i);
+          mine->set_verdict(i);
           EXPECT_EQ(mine->value(), "value");
-          EXPECT_LT(mine->validated_at(), 4u);
+          EXPECT_LT(mine->verdict(), 4u);
         }
       });
     }

@@ -5,9 +5,12 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace larder {
 namespace {
+
+using std::string_view_literals::operator""sv;
 
 std::string AllBytes() {
   std::string bytes;
@@ -27,7 +30,8 @@ TEST(EntryTest, KeepsNumbersContentTypeAndValue) {
   EXPECT_EQ(entry->meta().read_nanos, 6);
   EXPECT_EQ(entry->content_type(), "text/plain");
   EXPECT_EQ(entry->value(), AllBytes());
-  EXPECT_EQ(entry->validated_at(), 0u);
+  EXPECT_EQ(entry->verdict(), 0u);
+  EXPECT_TRUE(entry->tags().empty());
 }
 
 TEST(EntryTest, BothMayBeEmpty) {
@@ -64,10 +68,71 @@ TEST(EntryTest, StampSetsGenerationAndEpochAlone) {
   EXPECT_EQ(entry->meta().expires_nanos, 8);
 }
 
-TEST(EntryTest, ValidatedAtIsSetThroughAConstEntry) {
+TEST(EntryTest, VerdictIsSetThroughAConstEntry) {
   const EntryRef entry = Entry::Create({}, "", "v");
-  std::as_const(*entry).set_validated_at(9);
-  EXPECT_EQ(entry->validated_at(), 9u);
+  std::as_const(*entry).set_verdict(9);
+  EXPECT_EQ(entry->verdict(), 9u);
+}
+
+std::vector<std::string> TagsOf(TagList tags) {
+  std::vector<std::string> all;
+  for (std::string_view tag : tags) all.emplace_back(tag);
+  return all;
+}
+
+TEST(EntryTest, KeepsTagsBesideContentTypeAndValue) {
+  const std::string tags = TagList::Encode({"red", AllBytes().substr(0, 255), "x"});
+  const EntryRef entry = Entry::Create({}, "text/plain", AllBytes(), tags);
+  EXPECT_EQ(entry->tags().encoded(), tags);
+  EXPECT_EQ(TagsOf(entry->tags()), (std::vector<std::string>{"red", AllBytes().substr(0, 255), "x"}));
+  EXPECT_EQ(entry->content_type(), "text/plain");
+  EXPECT_EQ(entry->value(), AllBytes());
+  EXPECT_EQ(entry->footprint(), sizeof(Entry) + tags.size() + 10 + 256);
+}
+
+TEST(EntryTest, ValueIsWrittenInPlaceBehindTheTags) {
+  const EntryRef entry = Entry::CreateUninitialized({}, "t", 3, TagList::Encode({"red"}));
+  std::memcpy(entry->mutable_value(), "xyz", 3);
+  EXPECT_EQ(TagsOf(entry->tags()), std::vector<std::string>{"red"});
+  EXPECT_EQ(entry->content_type(), "t");
+  EXPECT_EQ(entry->value(), "xyz");
+}
+
+TEST(EntryTest, TheLongestTagsAreKept) {
+  const std::string tag(TagList::kMaxTagBytes, 't');
+  const std::string tags = TagList::Encode(std::vector<std::string_view>(255, tag));  // 65,280 bytes
+  const EntryRef entry = Entry::Create({}, "", "v", tags);
+  EXPECT_EQ(TagsOf(entry->tags()), std::vector<std::string>(255, tag));
+  EXPECT_EQ(entry->value(), "v");
+}
+
+TEST(TagListTest, NoTagsAreNoBytes) {
+  EXPECT_EQ(TagList::Encode({}), "");
+  EXPECT_TRUE(TagList("").empty());
+  EXPECT_TRUE(TagsOf(TagList("")).empty());
+}
+
+TEST(TagListTest, EachTagIsALengthAndItsBytes) {
+  using std::string_literals::operator""s;
+  EXPECT_EQ(TagList::Encode({"ab", "c"}), "\2ab\1c");
+  EXPECT_EQ(TagsOf(TagList("\2ab\1c")), (std::vector<std::string>{"ab", "c"}));
+  const std::string longest = TagList::Encode({std::string(255, 't')});
+  EXPECT_EQ(longest, "\xff"s + std::string(255, 't'));
+  EXPECT_EQ(TagsOf(TagList(longest)), std::vector<std::string>{std::string(255, 't')});
+  EXPECT_EQ(TagsOf(TagList("\3a\0b"sv)), std::vector<std::string>{"a\0b"s});
+}
+
+TEST(TagListTest, TellsWhatIsWellFormed) {
+  EXPECT_TRUE(TagList::IsWellFormed(""));
+  EXPECT_TRUE(TagList::IsWellFormed("\1a"));
+  EXPECT_TRUE(TagList::IsWellFormed("\2ab\1c"));
+  EXPECT_TRUE(TagList::IsWellFormed("\xff" + std::string(255, 't')));
+  EXPECT_FALSE(TagList::IsWellFormed("\0"sv)) << "an empty tag";
+  EXPECT_FALSE(TagList::IsWellFormed("\1a\0\1b"sv));
+  EXPECT_FALSE(TagList::IsWellFormed("\1")) << "a length alone";
+  EXPECT_FALSE(TagList::IsWellFormed("\2a"));
+  EXPECT_FALSE(TagList::IsWellFormed("\1a\2b"));
+  EXPECT_FALSE(TagList::IsWellFormed("\xff" + std::string(254, 't')));
 }
 
 // The sanitizers would tell of a reference too many or too few.

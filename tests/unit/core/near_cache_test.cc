@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/clock.h"
 #include "tests/support/manual_clock.h"
@@ -243,6 +246,106 @@ TEST(NearCacheTest, BoundHoldsUnderRandomMixedSizes) {
     EXPECT_GT(cache.Stats().evicted, 1'000u);
     cache.Clear();
     EXPECT_EQ(cache.Stats().bytes, 0u);
+  }
+}
+
+TEST(NearCacheTest, PeekFindsWithoutRemoving) {
+  NearCache cache(kRoomy);
+  const EntryRef entry = MakeEntry("value", 100);
+  Put(cache, "key", entry);
+  EXPECT_EQ(cache.Peek("key", NearCache::Hash("key"), 99).get(), entry.get());
+  EXPECT_FALSE(cache.Peek("kez", NearCache::Hash("kez"), 99));
+  EXPECT_FALSE(cache.Peek("key", NearCache::Hash("key"), 100));
+  EXPECT_EQ(cache.Stats().entries, 1u);
+  EXPECT_EQ(cache.Stats().expired, 0u);
+}
+
+// What is only looked at is pushed out like what nobody wants.
+TEST(NearCacheTest, PeekAndWalkAreNoUses) {
+  NearCache cache({.capacity_bytes = 1 << 18, .shards = 1});
+  const auto name = [](const char* prefix, int i) { return prefix + std::to_string(i); };
+  for (int i = 0; i < 100; ++i) {
+    Put(cache, name("found", i), MakeEntry("value"));
+    Put(cache, name("peeked", i), MakeEntry("value"));
+  }
+  for (int i = 0; i < 40'000; ++i) {
+    if (i % 100 == 0) {
+      NearCache::Place place;
+      while (cache.Walk(&place, 10, [](auto, const auto&) {})) continue;
+    }
+    Get(cache, name("found", i % 100));
+    const std::string peeked = name("peeked", i % 100);
+    cache.Peek(peeked, NearCache::Hash(peeked), 0);
+    Put(cache, name("other", i), MakeEntry("value"));
+  }
+  int found = 0;
+  int peeked = 0;
+  for (int i = 0; i < 100; ++i) {
+    found += Get(cache, name("found", i)) ? 1 : 0;
+    peeked += Get(cache, name("peeked", i)) ? 1 : 0;
+  }
+  EXPECT_GT(found, 90);
+  EXPECT_LT(peeked, found * 8 / 10);
+}
+
+TEST(NearCacheTest, AWalkVisitsEveryEntryInBoundedSteps) {
+  for (const int shards : {1, 8}) {
+    NearCache cache({.capacity_bytes = 8 << 20, .shards = shards});
+    NearCache::Place nowhere;
+    EXPECT_FALSE(cache.Walk(&nowhere, 10, [](auto, const auto&) { FAIL(); }));
+    std::map<std::string, std::string> expected;
+    for (int i = 0; i < 1'000; ++i) {
+      const std::string key = "key" + std::to_string(i);
+      Put(cache, key, MakeEntry("v" + key, /*expires_nanos=*/1));
+      expected[key] = "v" + key;
+    }
+    std::map<std::string, std::string> visited;
+    NearCache::Place place;
+    bool more = true;
+    int steps = 0;
+    for (; more; ++steps) {
+      size_t in_step = 0;
+      more = cache.Walk(&place, 7, [&](std::string_view key, const EntryRef& entry) {
+        ++in_step;
+        visited[std::string(key)] = std::string(entry->value());
+      });
+      ASSERT_LE(in_step, 7u);
+    }
+    EXPECT_EQ(visited, expected);
+    EXPECT_GE(steps, 1'000 / 7);
+    EXPECT_FALSE(cache.Walk(&place, 7, [](auto, const auto&) { FAIL() << "the walk is over"; }));
+  }
+}
+
+// Entries change their places when others go: none of those that stay may slip through.
+TEST(NearCacheTest, AWalkMissesNothingThatStays) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; ++round) {
+    NearCache cache({.capacity_bytes = 8 << 20, .shards = 2});
+    std::set<std::string> staying;
+    std::vector<std::string> leaving;
+    for (int i = 0; i < 300; ++i) {
+      const std::string key = "key" + std::to_string(i);
+      Put(cache, key, MakeEntry("value"));
+      if (random() % 2 == 0) {
+        staying.insert(key);
+      } else {
+        leaving.push_back(key);
+      }
+    }
+    std::shuffle(leaving.begin(), leaving.end(), random);
+    NearCache::Place place;
+    bool more = true;
+    for (int step = 0; more; ++step) {
+      more = cache.Walk(&place, 1 + random() % 20,
+                        [&](std::string_view key, const EntryRef&) { staying.erase(std::string(key)); });
+      for (size_t i = random() % 8; i > 0 && !leaving.empty(); --i) {
+        Remove(cache, leaving.back());
+        leaving.pop_back();
+      }
+      Put(cache, "new" + std::to_string(step), MakeEntry("value"));
+    }
+    EXPECT_TRUE(staying.empty()) << "round " << round << " missed " << staying.size();
   }
 }
 

@@ -11,6 +11,7 @@
 #include "server/store/embedded_store.h"
 #include "tests/support/held_store.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/manual_scheduler.h"
 
 namespace larder {
 
@@ -41,15 +42,29 @@ class EngineTest : public ::testing::Test {
   absl::StatusOr<SetAnswer> Set(const std::string& key, const std::string& value, Condition condition = {},
                                 TtlChoice ttl = {}) {
     std::optional<absl::StatusOr<SetAnswer>> got;
-    engine_.Set(
-        {}, {.name_space = "shop", .key = key, .value = value, .content_type = {}, .ttl = ttl, .condition = condition},
-        [&](absl::StatusOr<SetAnswer> answer) { got = std::move(answer); });
+    engine_.Set({},
+                {.name_space = "shop",
+                 .key = key,
+                 .value = value,
+                 .content_type = {},
+                 .ttl = ttl,
+                 .condition = condition,
+                 .fill = {},
+                 .tags = {},
+                 .stale_for_ms = {}},
+                [&](absl::StatusOr<SetAnswer> answer) { got = std::move(answer); });
     return got ? *got : absl::InternalError("no answer yet");
   }
 
   absl::StatusOr<int64_t> Invalidate(const std::vector<std::string>& keys, bool all = false) {
     std::optional<absl::StatusOr<InvalidateAnswer>> got;
-    engine_.Invalidate({}, {.name_space = "shop", .keys = {keys.begin(), keys.end()}, .all = all},
+    engine_.Invalidate({},
+                       {.name_space = "shop",
+                        .keys = {keys.begin(), keys.end()},
+                        .tags = {},
+                        .patterns = {},
+                        .entities = {},
+                        .all = all},
                        [&](absl::StatusOr<InvalidateAnswer> answer) { got = std::move(answer); });
     if (!got) return absl::InternalError("no answer yet");
     if (!got->ok()) return got->status();
@@ -65,11 +80,15 @@ class EngineTest : public ::testing::Test {
   Registry registry_;
   EmbeddedStore embedded_{&clock_, {.capacity_bytes = 16 << 20}};
   HeldStore store_{&embedded_};
-  CacheEngine engine_{
-      {.near_capacity_bytes = 8 << 20, .namespaces = {PolicyNamed("default"), PolicyNamed("shop")}, .version_seed = 1},
-      &store_,
-      &clock_,
-      &registry_};
+  ManualScheduler scheduler_{&clock_};
+  CacheEngine engine_{{.near_capacity_bytes = 8 << 20,
+                       .namespaces = {PolicyNamed("default"), PolicyNamed("shop")},
+                       .version_seed = 1,
+                       .origins = {}},
+                      &store_,
+                      &clock_,
+                      &scheduler_,
+                      &registry_};
 };
 
 }  // namespace larder

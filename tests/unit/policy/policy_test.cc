@@ -2,13 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <limits>
+#include <map>
 #include <random>
+#include <utility>
 
 namespace larder {
 namespace {
 
 constexpr uint64_t kMaxRandom = std::numeric_limits<uint64_t>::max();
+constexpr int64_t kMinInt = std::numeric_limits<int64_t>::min();
+constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
+constexpr int64_t k3650Days = 3650 * 24 * 3600 * int64_t{1'000};
 
 NamespacePolicy Policy() {
   NamespacePolicy policy;
@@ -20,6 +27,12 @@ NamespacePolicy Policy() {
 void ExpectInvalid(const absl::Status& status, const std::string& message) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(std::string(status.message()), message);
+}
+
+// Soft, hard.
+std::pair<int64_t, int64_t> Times(const NamespacePolicy& policy, int64_t ttl_ms, std::optional<int64_t> stale_for_ms) {
+  const Lifetime lifetime = ResolveLifetime(policy, ttl_ms, stale_for_ms).value();
+  return {lifetime.soft_ms, lifetime.hard_ms};
 }
 
 TEST(NamespaceNameTest, TakesLowerCaseDigitsDashAndUnderscore) {
@@ -138,6 +151,141 @@ TEST(ApplyJitterTest, StaysWithinItsRangeForAnyTtl) {
     ASSERT_GE(static_cast<double>(jittered), static_cast<double>(ttl_ms) * (1 - policy.ttl_jitter) - 1)
         << ttl_ms << " with " << policy.ttl_jitter;
   }
+}
+
+// Small TTLs, where each draw can be told from the next: no value of the range is left out, and none is outside of it.
+TEST(ApplyJitterTest, ReachesEveryValueOfItsRange) {
+  std::mt19937_64 random(2);
+  NamespacePolicy policy = Policy();
+  policy.ttl_jitter = 0.5;
+  std::map<int64_t, int> draws;
+  for (int i = 0; i < 100'000; ++i) ++draws[ApplyJitter(policy, 10, random())];
+  ASSERT_EQ(draws.size(), 5);
+  EXPECT_EQ(draws.begin()->first, 6);
+  EXPECT_EQ(draws.rbegin()->first, 10);
+  for (const auto& [ttl_ms, times] : draws) EXPECT_NEAR(times, 20'000, 1'000) << ttl_ms;
+}
+
+TEST(ApplyJitterTest, SurvivesAnyNumber) {
+  NamespacePolicy policy = Policy();
+  policy.ttl_jitter = 0.5;
+  for (const uint64_t random : {uint64_t{0}, uint64_t{1} << 63, kMaxRandom}) {
+    EXPECT_EQ(ApplyJitter(policy, 0, random), 1);
+    EXPECT_EQ(ApplyJitter(policy, -1, random), 1);
+    EXPECT_EQ(ApplyJitter(policy, kMinInt, random), 1);
+    EXPECT_GE(ApplyJitter(policy, kMaxInt, random), kMaxInt / 2);
+  }
+}
+
+TEST(ResolveTtlTest, KeepsToItsEdges) {
+  std::mt19937_64 random(3);
+  NamespacePolicy policy = Policy();
+  for (const int64_t cap : {int64_t{1}, int64_t{2}, int64_t{604'800'000}, k3650Days}) {
+    policy.max_ttl_ms = cap;
+    for (const int64_t ttl_ms : {kMinInt, int64_t{-1}, int64_t{0}, cap + 1, kMaxInt}) {
+      ExpectInvalid(ResolveTtl(policy, {ttl_ms, std::nullopt}).status(),
+                    "ttl_ms: " + std::to_string(ttl_ms) + ", must be 1 to " + std::to_string(cap));
+    }
+    for (const int64_t ttl_ms : {int64_t{1}, cap, static_cast<int64_t>(random() % static_cast<uint64_t>(cap)) + 1}) {
+      EXPECT_EQ(ResolveTtl(policy, {ttl_ms, std::nullopt}).value(), ttl_ms);
+    }
+  }
+}
+
+TEST(ResolveLifetimeTest, AddsWhatIsServedAsStale) {
+  NamespacePolicy policy = Policy();
+  EXPECT_EQ(Times(policy, 1'000, std::nullopt), (std::pair<int64_t, int64_t>(1'000, 1'000)));
+  policy.stale_for_ms = 500;
+  EXPECT_EQ(Times(policy, 1'000, std::nullopt), (std::pair<int64_t, int64_t>(1'000, 1'500)));
+  EXPECT_EQ(Times(policy, 1'000, 0), (std::pair<int64_t, int64_t>(1'000, 1'000)));
+  EXPECT_EQ(Times(policy, 1'000, 1), (std::pair<int64_t, int64_t>(1'000, 1'001)));
+}
+
+TEST(ResolveLifetimeTest, CutsWhatIsBeyondTheCap) {
+  NamespacePolicy policy = Policy();
+  policy.max_ttl_ms = 1'200;
+  EXPECT_EQ(Times(policy, 1'000, 200), (std::pair<int64_t, int64_t>(1'000, 1'200)));
+  EXPECT_EQ(Times(policy, 1'000, 201), (std::pair<int64_t, int64_t>(1'000, 1'200)));
+  EXPECT_EQ(Times(policy, 1'200, k3650Days), (std::pair<int64_t, int64_t>(1'200, 1'200)));
+}
+
+TEST(ResolveLifetimeTest, RefusesWhatNobodyCanMean) {
+  for (const int64_t stale_for_ms : {kMinInt, int64_t{-1}, k3650Days + 1, kMaxInt}) {
+    ExpectInvalid(ResolveLifetime(Policy(), 1'000, stale_for_ms).status(),
+                  "stale_for_ms: " + std::to_string(stale_for_ms) + ", must be 0 to 315360000000");
+  }
+}
+
+// Whatever is configured and asked for, an entry is stale before it is gone, and gone by the cap.
+TEST(ResolveLifetimeTest, KeepsItsOrder) {
+  std::mt19937_64 random(4);
+  const auto draw = [&random](int64_t max) {
+    // Edges as often as anything between them.
+    const auto between = static_cast<int64_t>(random() % static_cast<uint64_t>(max)) + 1;
+    return std::array<int64_t, 3>{1, max, between}[random() % 3];
+  };
+  NamespacePolicy policy = Policy();
+  for (int i = 0; i < 100'000; ++i) {
+    policy.max_ttl_ms = draw(k3650Days);
+    policy.ttl_jitter = std::uniform_real_distribution<double>(0, 0.5)(random);
+    policy.stale_for_ms = draw(policy.max_ttl_ms) - 1;
+    const int64_t asked = random() % 2 == 0 ? draw(k3650Days) : 0;
+    const int64_t ttl_ms = ApplyJitter(policy, draw(policy.max_ttl_ms), random());
+    const auto [soft, hard] = Times(policy, ttl_ms, asked == 0 ? std::nullopt : std::optional<int64_t>(asked));
+    ASSERT_EQ(soft, ttl_ms);
+    ASSERT_LE(soft, hard);
+    ASSERT_LE(hard, policy.max_ttl_ms);
+    ASSERT_EQ(hard, std::min(policy.max_ttl_ms, soft + (asked == 0 ? policy.stale_for_ms : asked)));
+  }
+}
+
+// A cap that a reload lowered between the two steps, and numbers that no caller may hand over.
+TEST(ResolveLifetimeTest, KeepsItsOrderForAnyTtl) {
+  const NamespacePolicy policy = Policy();
+  const int64_t cap = policy.max_ttl_ms;
+  EXPECT_EQ(Times(policy, cap + 1, 5), (std::pair<int64_t, int64_t>(cap, cap)));
+  EXPECT_EQ(Times(policy, kMaxInt, k3650Days), (std::pair<int64_t, int64_t>(cap, cap)));
+  EXPECT_EQ(Times(policy, 0, 5), (std::pair<int64_t, int64_t>(1, 6)));
+  EXPECT_EQ(Times(policy, kMinInt, 5), (std::pair<int64_t, int64_t>(1, 6)));
+}
+
+TEST(CheckTagTest, TakesUpToTheLimit) {
+  EXPECT_TRUE(CheckTag("a").ok());
+  EXPECT_TRUE(CheckTag(std::string(128, 't')).ok());
+  ExpectInvalid(CheckTag(""), "empty, must be 1 to 128 bytes");
+  ExpectInvalid(CheckTag(std::string(129, 't')), "129 bytes, the limit is 128");
+}
+
+TEST(CheckPatternTest, TakesUpToTheLimit) {
+  EXPECT_TRUE(CheckPattern("*").ok());
+  EXPECT_TRUE(CheckPattern(std::string(128, '*')).ok());
+  EXPECT_TRUE(CheckPattern(std::string("\0", 1)).ok());
+  ExpectInvalid(CheckPattern(""), "empty, must be 1 to 128 bytes");
+  ExpectInvalid(CheckPattern(std::string(129, '*')), "129 bytes, the limit is 128");
+}
+
+TEST(CheckTagsTest, NamesTheOneThatIsWrong) {
+  const NamespacePolicy policy = Policy();
+  const std::string longest(128, 't');
+  const std::string too_long(129, 't');
+  EXPECT_TRUE(CheckTags(policy, {}).ok());
+  EXPECT_TRUE(CheckTags(policy, {"a", "A", longest}).ok());
+  ExpectInvalid(CheckTags(policy, {"a", "b", ""}), "tags[2]: empty, must be 1 to 128 bytes");
+  ExpectInvalid(CheckTags(policy, {"a", too_long}), "tags[1]: 129 bytes, the limit is 128");
+  ExpectInvalid(CheckTags(policy, {"a", "b", "c", "b"}), "tags[3]: the same as tags[1]");
+}
+
+TEST(CheckTagsTest, KeepsToTheNamespacesLimit) {
+  NamespacePolicy policy = Policy();
+  std::vector<std::string> names;
+  for (int i = 0; i < 33; ++i) names.push_back(std::to_string(i));
+  std::vector<std::string_view> tags(names.begin(), names.end());
+  ExpectInvalid(CheckTags(policy, tags), "tags: 33, the limit is 32");
+  tags.pop_back();
+  EXPECT_TRUE(CheckTags(policy, tags).ok());
+  policy.max_tags = 0;
+  EXPECT_TRUE(CheckTags(policy, {}).ok());
+  ExpectInvalid(CheckTags(policy, {"a"}), "tags: 1, the limit is 0");
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ TEST_F(RedisHandshakeTest, LogsInAndFindsOutWhatTheServerIs) {
   Answer("+OK\r\n");
   const std::vector<std::string> loads = Sent();
   ASSERT_EQ(loads.size(), kScriptCount);
-  for (Script script : {Script::kEnsure, Script::kInvalidateAll, Script::kRaiseBarrier}) {
+  for (Script script : {Script::kEnsure, Script::kInvalidateGroups, Script::kRaiseBarrier}) {
     EXPECT_NE(loads[static_cast<size_t>(script)].find("#!lua flags=allow-oom\n"), std::string::npos);
   }
   for (Script script : {Script::kWrite, Script::kTouch}) {

@@ -141,10 +141,10 @@ class Load {
       case 0:
         return store_->Read({"default", {key, "other"}, {}, deadline}, [note](auto result) { note(result.status()); });
       case 1:
-        return store_->Touch({"default", key, kNanosPerSecond, kNanosPerSecond, {}, deadline},
+        return store_->Touch({"default", key, kNanosPerSecond, kNanosPerSecond, 0, {}, deadline},
                              [note](auto result) { note(result.status()); });
       case 2:
-        return store_->Erase({"default", {key}, deadline}, [note](auto result) { note(result.status()); });
+        return store_->Erase({"default", {key}, {}, deadline}, [note](auto result) { note(result.status()); });
       default: {
         EntryMeta meta;
         meta.version = version;
@@ -381,10 +381,10 @@ TEST_F(RedisOutageTest, AMissingPermissionIsSaid) {
   options.user = "app";
   options.password = "pw";
   StartStore(options);
-  const absl::Status status = EraseNow(*store_, {"default", {"key"}, 0}).status();
+  const absl::Status status = EraseNow(*store_, {"default", {"key"}, {}, 0}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("NOPERM"));
-  EXPECT_THAT(Detail(), HasSubstr("NOPERM"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("run this command or subcommand"));
+  EXPECT_THAT(Detail(), HasSubstr("run this command or subcommand"));
   EXPECT_EQ(store_->state(), StoreInfo::State::kReady);
 }
 

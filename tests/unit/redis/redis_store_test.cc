@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,7 +18,43 @@ namespace {
 
 using testing::HasSubstr;
 
-using RedisStoreTest = RedisStoreFixture;
+class RedisStoreTest : public RedisStoreFixture {
+ protected:
+  static GroupRequest TagAndPattern() {
+    GroupRequest request;
+    request.name_space = "default";
+    request.tags = {"tag"};
+    request.patterns = {"pattern"};
+    return request;
+  }
+  // Every command that they take, each with what it takes to get there.
+  void UseAllOfLeasesAndGroups() {
+    std::atomic<int> told{0};
+    store_->SetWakeListener([&told](std::string_view, std::string_view key) { told += key == "lease" ? 1 : 0; });
+    ASSERT_TRUE(Eventually([&] { return Redis({"PUBSUB", "CHANNELS"}).find("default") != std::string::npos; }));
+    const absl::StatusOr<LeaseResult> lease = LeaseNow(*store_, LeaseOn("lease", 1));
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    EXPECT_EQ(LeaseNow(*store_, LeaseOn("lease", 2))->outcome, LeaseResult::Outcome::kHeld);
+    EXPECT_TRUE(Fill(*store_, "lease", lease->fill, "v")->applied);
+    EXPECT_TRUE(Eventually([&] { return told.load() == 1; }));
+    store_->SetWakeListener(nullptr);
+    const absl::StatusOr<LeaseResult> stale = LeaseNow(*store_, LeaseOn("lease", 3, last_version_.load()));
+    EXPECT_TRUE(ReleaseNow(*store_, {"default", "lease", 3, kMinute, 2 * kMinute, 2 * kMinute, 0})->held);
+    EXPECT_EQ(EraseNow(*store_, {"default", {"lease"}, {5}, 0})->erased, 1);
+    EXPECT_TRUE(InvalidateGroupsNow(*store_, TagAndPattern()).ok());
+    EXPECT_EQ(LookNow(*store_, {"default", {"lease"}, {}, 0})->items[0].kind, StoredItem::Kind::kEntry);
+    EXPECT_EQ(ScanNow(*store_, {"default", "", 1'000, {}, 0})->items.size(), 3u);
+    EXPECT_EQ(EraseVersionsNow(*store_, {"default", {{"lease", 5}}, 0})->erased, 1);
+    SweepRequest sweep{"default", SweepRequest::Step::kBegin, 1, kMinute, {}, {}, 0};
+    sweep.fence = SweepNow(*store_, sweep)->fence;
+    sweep.step = SweepRequest::Step::kEnd;
+    EXPECT_TRUE(SweepNow(*store_, sweep)->mine);
+    const absl::StatusOr<uint64_t> forgotten = ForgetOldStampsNow(*store_, "default", kMinute);
+    EXPECT_TRUE(forgotten.ok()) << forgotten.status();
+    EXPECT_TRUE(PutNoteNow(*store_, "default", "name", "text", kMinute).ok());
+    EXPECT_EQ(GetNoteNow(*store_, "default", "name")->value_or(""), "text");
+  }
+};
 
 TEST_F(RedisStoreTest, KeepsThingsWhereTheDocumentationSays) {
   StartBoth();
@@ -53,13 +91,44 @@ TEST_F(RedisStoreTest, WhatIsNotOursIsAMissUntilItIsSet) {
   EXPECT_EQ(WarningCount(), 1u);
 
   for (const std::string& key : keys) {
-    EXPECT_FALSE(TouchNow(*store_, {"default", key, kMinute, kMinute, {}, 0})->found) << key;
+    EXPECT_FALSE(TouchNow(*store_, {"default", key, kMinute, kMinute, 0, {}, 0})->found) << key;
     const absl::StatusOr<WriteResult> present = WriteNow(*store_, Request(key, "n", {Condition::Kind::kPresent, 0}));
     ASSERT_TRUE(present.ok()) << key << present.status();
     EXPECT_FALSE(present->applied) << key;
     EXPECT_TRUE(Set(*store_, key, "now ours")->applied) << key;
     EXPECT_EQ(Value(*store_, key), "now ours") << key;
   }
+}
+
+// COHERENCE C4: a sweep must know of what only a later release can judge, and judge whatever it can.
+TEST_F(RedisStoreTest, ALookTellsWhatItCannotJudge) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "large", std::string(1'000, 'v')).ok());
+  const std::string whole = Redis({"GET", "larder:default:e:large"});
+  std::string format = whole, flag = whole;
+  format[4] = 2;
+  flag[5] = 8;
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {"foreign", "text"}, {"truncated", whole.substr(0, 500)}, {"format", format}, {"flag", flag}};
+  for (const auto& [key, value] : values) Redis({"SET", "larder:default:e:" + key, value, "PX", "60000"});
+  RedisOptions options = PatientOptions();
+  options.max_value_bytes = 10;
+  std::unique_ptr<RedisStore> small = MakeStore(options);
+  ASSERT_TRUE(AwaitReady(*small));
+  const absl::StatusOr<ScanResult> scan = ScanNow(*small, {"default", "", 1'000, {}, 0});
+  ASSERT_TRUE(scan.ok()) << scan.status();
+  EXPECT_EQ(scan->items.size(), 5u);
+  for (const StoredItem& item : scan->items) {
+    EXPECT_EQ(item.kind, item.key == "large" ? StoredItem::Kind::kEntry : StoredItem::Kind::kUnreadable) << item.key;
+    EXPECT_EQ(item.of_newer_format, item.key == "format" || item.key == "flag") << item.key;
+  }
+}
+
+// A value that is replaced in between must not be given the time of the one that replaces it.
+TEST_F(RedisStoreTest, AReadAsksForTheTimeBeforeTheValue) {
+  const RedisPipeline read = ReadCommands(KeysOf("larder", "default"), {"key"}, {});
+  EXPECT_THAT(std::string(read.command(0)), HasSubstr("PTTL"));
+  EXPECT_THAT(std::string(read.command(1)), HasSubstr("GET"));
 }
 
 TEST_F(RedisStoreTest, AFlushOfTheScriptsCostsNothing) {
@@ -69,7 +138,7 @@ TEST_F(RedisStoreTest, AFlushOfTheScriptsCostsNothing) {
   EXPECT_TRUE(Set(*store_, "key", "2")->applied);
   EXPECT_EQ(Value(*store_, "key"), "2");
   Redis({"SCRIPT", "FLUSH"});
-  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
+  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, 0, {}, 0})->found);
   Redis({"SCRIPT", "FLUSH"});
   EXPECT_EQ(InvalidateAllNow(*store_, "default", {})->epoch, 2u);
   EXPECT_EQ(Value(*store_, "key"), "(none)");
@@ -87,7 +156,7 @@ TEST_F(RedisStoreTest, ALostControlRecordIsANewGeneration) {
   // Whatever operation finds it missing makes it, and is done.
   ASSERT_TRUE(Set(*store_, "key", "old").ok());
   Redis({"DEL", kControlKey});
-  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
+  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, kMinute, 0, {}, 0})->found);
   EXPECT_EQ(Value(*store_, "key"), "(none)");
 
   ASSERT_TRUE(Set(*store_, "key", "old").ok());
@@ -103,7 +172,7 @@ TEST_F(RedisStoreTest, ALostControlRecordIsANewGeneration) {
   ASSERT_TRUE(update.ok()) << update.status();
   EXPECT_NE(update->generation, generation);
   EXPECT_EQ(update->since, 0u);
-  EXPECT_EQ(update->all_stamp, 2u);
+  EXPECT_EQ(AllStamp(*update), 2u);
   EXPECT_EQ(Value(*store_, "key"), "(none)");
 }
 
@@ -195,12 +264,59 @@ TEST_F(RedisStoreTest, WithoutMemoryWritesFailButInvalidationsDoNot) {
   EXPECT_TRUE(RaiseBarrierNow(*store_, "default").ok());
   EXPECT_EQ(DescribeNow(*store_)->max_memory_bytes, 1);
   EXPECT_EQ(DescribeNow(*store_)->eviction_policy, "noeviction");
-  // As before Redis 7, where scripts have no flags.
+}
+
+// COHERENCE C6, E5.
+TEST_F(RedisStoreTest, WithoutMemoryEverythingThatInvalidatesOrFreesWorks) {
+  StartBoth();
+  for (const char* key : {"hard", "soft", "exact"}) ASSERT_TRUE(Set(*store_, key, "value").ok());
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory-policy", "noeviction"}), "OK");
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const uint64_t version = last_version_.load();
+  EXPECT_EQ(EraseNow(*store_, {"default", {"hard"}, {}, 0})->erased, 1);
+  EXPECT_EQ(EraseNow(*store_, {"default", {"soft"}, {9}, 0})->erased, 1);
+  EXPECT_EQ(EraseVersionsNow(*store_, {"default", {{"exact", version}}, 0})->erased, 1);
+  for (const bool soft : {false, true}) {
+    GroupRequest groups = TagAndPattern();
+    groups.soft = soft;
+    const absl::StatusOr<GroupResult> invalidated = InvalidateGroupsNow(*store_, groups);
+    EXPECT_TRUE(invalidated.ok()) << invalidated.status();
+  }
+  SweepRequest sweep{"default", SweepRequest::Step::kBegin, 1, kMinute, {}, {}, 0};
+  const absl::StatusOr<SweepResult> begun = SweepNow(*store_, sweep);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  EXPECT_TRUE(begun->mine);
+  sweep.fence = begun->fence;
+  sweep.step = SweepRequest::Step::kEnd;
+  EXPECT_TRUE(SweepNow(*store_, sweep)->mine);
+  const absl::StatusOr<uint64_t> forgotten = ForgetOldStampsNow(*store_, "default", kMinute);
+  EXPECT_TRUE(forgotten.ok()) << forgotten.status();
+  EXPECT_EQ(LeaseNow(*store_, LeaseOn("key", 1)).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// As before Redis 7, where scripts have no flags: each writes first what takes no memory.
+TEST_F(RedisStoreTest, WithoutMemoryScriptsWithoutFlagsWorkToo) {
+  StartBoth();
+  ASSERT_TRUE(Set(*store_, "soft", "value").ok());
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory-policy", "noeviction"}), "OK");
+  ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const std::string generation = "00000000000000ab";
+  auto run = [this](Script script, std::vector<std::string> rest) {
+    std::vector<std::string> args = {"EVAL", ScriptBody(script, false)};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return Redis(args);
+  };
+  EXPECT_EQ(run(Script::kErase, {"2", kControlKey, "larder:default:e:soft", "soft", "12345678"}), "1");
   Redis({"DEL", kControlKey});
-  EXPECT_THAT(Redis({"EVAL", ScriptBody(Script::kEnsure, false), "1", kControlKey, "00000000000000ab", "id"}),
-              HasSubstr("head:1:00000000000000ab:id"));
-  EXPECT_THAT(Redis({"EVAL", ScriptBody(Script::kInvalidateAll, false), "1", kControlKey, "00000000000000ab", "0"}),
-              HasSubstr("all\n2"));
+  EXPECT_THAT(run(Script::kEnsure, {"1", kControlKey, generation, "id"}), HasSubstr("head:1:00000000000000ab:id"));
+  const std::vector<std::string> group = {"1", kControlKey, generation, "0", "h", "0", "10", "10", "1", "tag"};
+  EXPECT_THAT(run(Script::kInvalidateGroups, group), HasSubstr("ht:tag\n2"));
+  EXPECT_THAT(run(Script::kSweep,
+                  {"2", kControlKey, "larder:{default}:sweep", generation, "0", "begin", "s", "1000", generation, "0"}),
+              testing::StartsWith("1\n2\n"));
+  EXPECT_EQ(run(Script::kAge, {"1", kControlKey, "60000"}), generation + "\n0");
+  EXPECT_EQ(run(Script::kForget, {"1", kControlKey, generation, "2", "any", "0"}), "-1");
+  EXPECT_THAT(run(Script::kRaiseBarrier, {"1", kControlKey, generation}), HasSubstr("epoch\n1"));
 }
 
 TEST_F(RedisStoreTest, SpeaksTheOldProtocolWhereHelloIsUnknown) {
@@ -214,8 +330,8 @@ TEST_F(RedisStoreTest, SpeaksTheOldProtocolWhereHelloIsUnknown) {
   ASSERT_TRUE(Set(*store_, "key", "value").ok());
   EXPECT_EQ(Value(*store_, "key"), "value");
   absl::StatusOr<ControlUpdate> update = InvalidateAllNow(*store_, "default", {});
-  EXPECT_EQ(update->all_stamp, 2u);
-  EXPECT_EQ(ReadControlNow(*store_, "default", {})->all_stamp, 2u);
+  EXPECT_EQ(AllStamp(*update), 2u);
+  EXPECT_EQ(AllStamp(*ReadControlNow(*store_, "default", {})), 2u);
   EXPECT_EQ(Value(*store_, "key"), "(none)");
 }
 
@@ -223,10 +339,10 @@ TEST_F(RedisStoreTest, SpeaksTheOldProtocolWhereHelloIsUnknown) {
 TEST_F(RedisStoreTest, NeedsNoMoreRightsThanTheDocumentationSays) {
   StartServer();
   const std::vector<std::string> rights = {
-      "ACL",   "SETUSER", "larder",     "reset",          "on",        ">pw",          "~larder:*", "+hello",
-      "+auth", "+select", "+ping",      "+info",          "+dbsize",   "+script|load", "+evalsha",  "+get",
-      "+pttl", "+unlink", "+set",       "+getrange",      "+setrange", "+strlen",      "+pexpire",  "+zadd",
-      "+zrem", "+zscore", "+zrevrange", "+zrangebyscore", "+del"};
+      "ACL",      "SETUSER",      "larder", "reset", "on",      ">pw",        "~larder:*",     "&larder:*", "+hello",
+      "+auth",    "+select",      "+ping",  "+info", "+dbsize", "+scan",      "+subscribe",    "+publish",  "+time",
+      "+evalsha", "+script|load", "+get",   "+set",  "+pttl",   "+pexpire",   "+getrange",     "+getbit",   "+setrange",
+      "+strlen",  "+unlink",      "+zadd",  "+zrem", "+zscore", "+zrevrange", "+zrangebyscore"};
   ASSERT_EQ(Redis(rights), "OK");
   RedisOptions options = PatientOptions();
   options.user = "larder";
@@ -234,9 +350,9 @@ TEST_F(RedisStoreTest, NeedsNoMoreRightsThanTheDocumentationSays) {
   StartStore(options);
   ASSERT_TRUE(Set(*store_, "key", "value").ok());
   EXPECT_EQ(Value(*store_, "key"), "value");
-  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, {}, 0})->found);
-  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, 0, {}, 0})->found);
-  EXPECT_TRUE(EraseNow(*store_, {"default", {"key"}, 0}).ok());
+  EXPECT_TRUE(TouchNow(*store_, {"default", "key", kMinute, kMinute, 0, {}, 0})->found);
+  EXPECT_FALSE(TouchNow(*store_, {"default", "key", kMinute, 0, 0, {}, 0})->found);
+  EXPECT_TRUE(EraseNow(*store_, {"default", {"key"}, {}, 0}).ok());
   absl::StatusOr<ControlUpdate> control = InvalidateAllNow(*store_, "default", {});
   ASSERT_TRUE(control.ok()) << control.status();
   // As of a position: over no key, over an entry, and over what is not ours.
@@ -249,8 +365,10 @@ TEST_F(RedisStoreTest, NeedsNoMoreRightsThanTheDocumentationSays) {
     ASSERT_TRUE(written.ok()) << key << written.status();
     EXPECT_EQ(written->applied, applies) << key;
   }
+  UseAllOfLeasesAndGroups();
   EXPECT_TRUE(RaiseBarrierNow(*store_, "default").ok());
   EXPECT_EQ(DescribeNow(*store_)->detail, "");
+  EXPECT_EQ(WarningCount(), 0u);
 }
 
 TEST_F(RedisStoreTest, WorksOverAUnixSocketAndInAnotherDatabase) {
@@ -293,7 +411,7 @@ TEST_F(RedisStoreTest, CompressesWhereThatPays) {
   StartBoth();
   ASSERT_TRUE(Set(*store_, "small", std::string(4'095, 'x')).ok());
   ASSERT_TRUE(Set(*store_, "large", std::string(100'000, 'x')).ok());
-  EXPECT_EQ(Redis({"STRLEN", "larder:default:e:small"}), std::to_string(56 + 4'095));
+  EXPECT_EQ(Redis({"STRLEN", "larder:default:e:small"}), std::to_string(96 + 4'095));
   EXPECT_LT(std::stoi(Redis({"STRLEN", "larder:default:e:large"})), 1'000);
   EXPECT_EQ(Value(*store_, "large"), std::string(100'000, 'x'));
 }

@@ -6,13 +6,16 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "core/clock.h"
 
 namespace larder {
 namespace {
 
+constexpr int64_t kNow = 500 * kNanosPerSecond;
 constexpr int64_t kSent = 1'000 * kNanosPerSecond;
+constexpr size_t kHeadBytes = kEnvelopeHeaderBytes + 9 + 10;  // with the tags and the content type
 constexpr size_t kLimit = size_t{1} << 20;
 
 class EnvelopeTest : public testing::Test {
@@ -22,11 +25,14 @@ class EnvelopeTest : public testing::Test {
     meta.version = 0x8877'6655'4433'2211;
     meta.generation = 0xffee'ddcc'bbaa'9988;
     meta.epoch = 42;
-    return Entry::Create(meta, content_type, value);
+    meta.created_nanos = kNow - 1'500 * kNanosPerMilli;
+    meta.expires_nanos = kNow + 60 * kNanosPerSecond;
+    meta.stale_nanos = kNow + 45 * kNanosPerSecond;
+    return Entry::Create(meta, content_type, value, TagList::Encode({"red", "blue"}));
   }
 
   std::string Encode(const Entry& entry, size_t compress_from = 0) {
-    const Envelope envelope = MakeEnvelope(entry, 60'000, 1'500, compress_from, codec_);
+    const Envelope envelope = MakeEnvelope(entry, kNow, compress_from, codec_);
     return envelope.header + std::string(envelope.body());
   }
 
@@ -55,8 +61,14 @@ TEST_F(EnvelopeTest, IsWhatTheDocumentationSays) {
   const std::string expected = std::string("\x89LDR\x01\x00\x00\x0a", 8) + "\xff\xee\xdd\xcc\xbb\xaa\x99\x88" +
                                std::string("\0\0\0\0\0\0\0\x2a", 8) + "\x88\x77\x66\x55\x44\x33\x22\x11" +
                                std::string("\0\0\0\0\0\0\xea\x60", 8) + std::string("\0\0\0\0\0\0\x05\xdc", 8) +
-                               std::string("\0\0\0\5\0\0\0\5", 8) + "text/plain" + "hello";
+                               std::string("\0\0\0\5\0\0\0\5", 8) + std::string("\0\0\0\0\0\0\x3a\x98", 8) +
+                               std::string(24, '\0') + std::string("\0\x9\0\0\0\0\0\0", 8) + "\3red\4blue" +
+                               "text/plain" + "hello";
   EXPECT_EQ(Encode(*MakeEntry("hello")), expected);
+  EXPECT_EQ(MakePlaceholder(0x0102'0304'0506'0708, 10'000),
+            std::string("\x89LDR\x01\x02", 6) + std::string(18, '\0') + "\1\2\3\4\5\6\7\x8" +
+                std::string("\0\0\0\0\0\0\x27\x10", 8) + std::string(24, '\0') + "\1\2\3\4\5\6\7\x8" +
+                std::string(18, '\0') + '\1' + std::string(5, '\0'));
 }
 
 TEST_F(EnvelopeTest, GivesBackWhatWentIn) {
@@ -70,8 +82,75 @@ TEST_F(EnvelopeTest, GivesBackWhatWentIn) {
       EXPECT_EQ(entry->meta().version, 0x8877'6655'4433'2211u);
       EXPECT_EQ(entry->meta().generation, 0xffee'ddcc'bbaa'9988u);
       EXPECT_EQ(entry->meta().epoch, 42u);
+      EXPECT_EQ(entry->tags().encoded(), "\3red\4blue");
+      EXPECT_FALSE(entry->meta().absent);
+      EXPECT_EQ(entry->meta().sliding_nanos, 0);
+      EXPECT_EQ(entry->meta().leased_nanos, 0);
     }
   }
+}
+
+TEST_F(EnvelopeTest, GivesBackAbsenceAndSliding) {
+  EntryMeta meta;
+  meta.version = 1;
+  meta.expires_nanos = kNow + kNanosPerSecond;
+  meta.sliding_nanos = 700 * kNanosPerMilli;
+  meta.absent = true;
+  EntryRef entry = DecodeEntry(Encode(*Entry::Create(meta, "", "")), 1'000);
+  EXPECT_TRUE(entry->meta().absent);
+  EXPECT_EQ(entry->meta().sliding_nanos, 700 * kNanosPerMilli);
+  EXPECT_TRUE(entry->tags().empty());
+  // Never stale before its end.
+  EXPECT_EQ(entry->meta().stale_nanos, entry->meta().expires_nanos);
+}
+
+TEST_F(EnvelopeTest, APlaceholderIsNoEntry) {
+  const std::string placeholder = MakePlaceholder(7, 10'000);
+  EXPECT_FALSE(DecodeEntry(placeholder));
+  std::variant<EnvelopeHead, EnvelopeFault> head =
+      DecodeEnvelopeHead(placeholder, placeholder.size(), {4'000, kSent, kLimit});
+  ASSERT_TRUE(std::holds_alternative<EnvelopeHead>(head));
+  EXPECT_TRUE(std::get<EnvelopeHead>(head).is_placeholder);
+  const EntryMeta& meta = std::get<EnvelopeHead>(head).entry->meta();
+  EXPECT_EQ(meta.version, 7u);
+  EXPECT_EQ(meta.leased_nanos, kSent + 4 * kNanosPerSecond);
+  // One that has a body, another token than version, or says that it is more than one.
+  for (const auto& [offset, byte] : {std::pair<size_t, char>{5, 3}, {5, 6}, {71, 8}}) {
+    std::string wrong = placeholder;
+    wrong[offset] = byte;
+    EXPECT_EQ(DecodeFault(wrong), EnvelopeFault::kCorrupt) << offset;
+  }
+}
+
+// A lease and a pause are both told by what is left of the entry's life.
+TEST_F(EnvelopeTest, ALeaseIsLiveWhileMoreIsLeftThanItSays) {
+  std::string leased = Encode(*MakeEntry("v"));
+  leased.replace(72, 8, std::string("\0\0\0\0\0\0\x4e\x20", 8));  // 20 s
+  EXPECT_EQ(DecodeEntry(leased, 30'000)->meta().leased_nanos, kSent + 10 * kNanosPerSecond);
+  EXPECT_EQ(DecodeEntry(leased, 20'000)->meta().leased_nanos, 0);
+  EXPECT_EQ(DecodeEntry(leased, 19'999)->meta().leased_nanos, 0);
+}
+
+TEST_F(EnvelopeTest, TheHeadAloneTellsAllButTheValue) {
+  const std::string whole = Encode(*MakeEntry(std::string(300, 'x')));
+  EXPECT_EQ(EnvelopeHeadBytes(whole.substr(0, 95)), kEnvelopeHeaderBytes);
+  EXPECT_EQ(EnvelopeHeadBytes(whole.substr(0, 96)), kHeadBytes);
+  const EnvelopeContext context{20'000, kSent, kLimit};
+  for (size_t size : {kHeadBytes, kHeadBytes + 1, whole.size()}) {
+    std::variant<EnvelopeHead, EnvelopeFault> head = DecodeEnvelopeHead(whole.substr(0, size), whole.size(), context);
+    ASSERT_TRUE(std::holds_alternative<EnvelopeHead>(head)) << size;
+    EXPECT_FALSE(std::get<EnvelopeHead>(head).is_placeholder);
+    const EntryRef& entry = std::get<EnvelopeHead>(head).entry;
+    EXPECT_EQ(entry->tags().encoded(), "\3red\4blue");
+    EXPECT_EQ(entry->content_type(), "text/plain");
+    EXPECT_EQ(entry->value(), "");
+    EXPECT_EQ(entry->meta().expires_nanos, kSent + 20 * kNanosPerSecond);
+  }
+  for (size_t size = 0; size < kHeadBytes; ++size) {
+    EXPECT_TRUE(std::holds_alternative<EnvelopeFault>(DecodeEnvelopeHead(whole.substr(0, size), whole.size(), context)))
+        << size;
+  }
+  EXPECT_TRUE(std::holds_alternative<EnvelopeFault>(DecodeEnvelopeHead(whole, whole.size() + 1, context)));
 }
 
 TEST_F(EnvelopeTest, TakesTimesFromWhatIsLeftOfTheLife) {
@@ -80,10 +159,43 @@ TEST_F(EnvelopeTest, TakesTimesFromWhatIsLeftOfTheLife) {
   EXPECT_EQ(entry->meta().expires_nanos, kSent + 20 * kNanosPerSecond);
   EXPECT_EQ(entry->meta().created_nanos, kSent - 41'500 * kNanosPerMilli);
   EXPECT_EQ(entry->meta().read_nanos, kSent);
+  // Stale for the last 15 s of its life.
+  EXPECT_EQ(entry->meta().stale_nanos, kSent + 5 * kNanosPerSecond);
+  EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), 10'000)->meta().stale_nanos, kSent - 5 * kNanosPerSecond);
   // Someone gave it more time than we did: it is no younger for that.
   EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), 100'000)->meta().created_nanos, kSent - 1'500 * kNanosPerMilli);
   EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), -5)->meta().expires_nanos, kSent);
   EXPECT_GT(DecodeEntry(Encode(*MakeEntry("v")), INT64_MAX)->meta().expires_nanos, kSent);
+}
+
+// What was left was asked for before the value, and may be that of the one before it.
+TEST_F(EnvelopeTest, NothingLivesLongerThanItWasGiven) {
+  EXPECT_EQ(DecodeEntry(Encode(*MakeEntry("v")), 100'000)->meta().expires_nanos, kSent + 60 * kNanosPerSecond);
+}
+
+// COHERENCE E5: what is stale all its life is what an invalidation made so, and Touch leaves it alone.
+TEST_F(EnvelopeTest, AShortFreshLifeIsNotNone) {
+  EntryMeta meta = MakeEntry("")->meta();
+  const std::string_view ttl("\0\0\0\0\0\0\xea\x60", 8);
+  meta.expires_nanos += kNanosPerMilli - 1;
+  for (const int64_t fresh_nanos : {int64_t{1}, kNanosPerMilli / 2, kNanosPerMilli}) {
+    meta.stale_nanos = kNow + fresh_nanos;
+    const std::string bytes = Encode(*Entry::Create(meta, "", "v"));
+    EXPECT_EQ(bytes.substr(32, 8), ttl);
+    EXPECT_EQ(bytes.substr(56, 8), std::string_view("\0\0\0\0\0\0\xea\x5f", 8)) << fresh_nanos;
+  }
+  meta.stale_nanos = kNow;
+  EXPECT_EQ(Encode(*Entry::Create(meta, "", "v")).substr(56, 8), ttl);
+  meta.expires_nanos = kNow + 1;
+  meta.stale_nanos = kNow + 1;
+  EXPECT_EQ(Encode(*Entry::Create(meta, "", "v")).substr(56, 8), std::string(8, '\0'));
+}
+
+TEST_F(EnvelopeTest, OfAHeadTheValueMayBeOfAnySize) {
+  const std::string whole = Encode(*MakeEntry(std::string(300, 'x')));
+  EXPECT_EQ(DecodeFault(whole, 299), EnvelopeFault::kTooLarge);
+  EXPECT_TRUE(std::holds_alternative<EnvelopeHead>(
+      DecodeEnvelopeHead(whole.substr(0, kHeadBytes), whole.size(), {20'000, kSent, 299})));
 }
 
 TEST_F(EnvelopeTest, CompressesOnlyWhereThatPays) {
@@ -91,9 +203,9 @@ TEST_F(EnvelopeTest, CompressesOnlyWhereThatPays) {
   std::string noise(10'000, '\0');
   std::mt19937 random(1);
   for (char& c : noise) c = static_cast<char>(random());
-  EXPECT_LT(Encode(*MakeEntry(even), 10'000).size(), 200u);
-  EXPECT_EQ(Encode(*MakeEntry(even), 10'001).size(), kEnvelopeHeaderBytes + 10 + 10'000);
-  EXPECT_EQ(Encode(*MakeEntry(noise), 1).size(), kEnvelopeHeaderBytes + 10 + 10'000);
+  EXPECT_LT(Encode(*MakeEntry(even), 10'000).size(), 250u);
+  EXPECT_EQ(Encode(*MakeEntry(even), 10'001).size(), kHeadBytes + 10'000);
+  EXPECT_EQ(Encode(*MakeEntry(noise), 1).size(), kHeadBytes + 10'000);
 }
 
 TEST_F(EnvelopeTest, RefusesEveryTruncationAndEveryExcess) {
@@ -115,7 +227,7 @@ TEST_F(EnvelopeTest, SurvivesEveryBitFlip) {
       std::string flipped = whole;
       flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
       std::variant<EntryRef, EnvelopeFault> decoded = Decode(flipped);
-      const bool in_frame = compress_from != 0 && bit / 8 >= kEnvelopeHeaderBytes + 10;
+      const bool in_frame = compress_from != 0 && bit / 8 >= kHeadBytes;
       // A frame has a checksum: no wrong value comes out of it.
       if (in_frame && std::holds_alternative<EntryRef>(decoded)) {
         EXPECT_EQ(std::get<EntryRef>(decoded)->value(), value) << "bit " << bit;
@@ -145,7 +257,7 @@ TEST_F(EnvelopeTest, TellsForeignFromNewerFromCorrupt) {
   EXPECT_EQ(DecodeFault(newer), EnvelopeFault::kNewerFormat);
   EXPECT_EQ(DecodeFault(newer.substr(0, 5)), EnvelopeFault::kNewerFormat);
   std::string flag = whole;
-  flag[5] = 2;
+  flag[5] = 8;
   EXPECT_EQ(DecodeFault(flag), EnvelopeFault::kNewerFormat);
   std::string sizes = whole;
   sizes[51] = 4;
@@ -159,12 +271,20 @@ TEST_F(EnvelopeTest, TellsForeignFromNewerFromCorrupt) {
   std::string no_version = whole;
   no_version.replace(kEnvelopeVersionOffset, 8, std::string(8, '\0'));
   EXPECT_EQ(DecodeFault(no_version), EnvelopeFault::kCorrupt);
+  for (size_t offset : {56u, 72u, 80u}) {
+    std::string late = whole;
+    late[offset] = 1;
+    EXPECT_EQ(DecodeFault(late), EnvelopeFault::kCorrupt) << offset;
+  }
+  std::string tags = whole;
+  tags[kEnvelopeHeaderBytes] = 9;
+  EXPECT_EQ(DecodeFault(tags), EnvelopeFault::kCorrupt);
 }
 
 TEST_F(EnvelopeTest, TakesOneFrameOnly) {
   const std::string value(1'000, 'x');
   const std::string half = *codec_.Compress(std::string_view(value).substr(0, 500), 500);
-  std::string two = Encode(*MakeEntry(value), 1).substr(0, kEnvelopeHeaderBytes + 10) + half + half;
+  std::string two = Encode(*MakeEntry(value), 1).substr(0, kHeadBytes) + half + half;
   two[55] = static_cast<char>(2 * half.size());
   EXPECT_EQ(DecodeFault(two), EnvelopeFault::kCorrupt);
 }

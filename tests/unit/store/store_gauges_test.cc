@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "server/store/embedded_store.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/passing_store.h"
 #include "tests/support/redis_store_fixture.h"
 
 namespace larder {
@@ -23,10 +24,10 @@ std::string MetricOf(const Registry& registry, const std::string& name) {
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-// An embedded store that says of itself what the test wants, when the test wants.
-class ToldStore final : public Store {
+// A store that says of itself what the test wants, when the test wants.
+class ToldStore final : public PassingStore {
  public:
-  explicit ToldStore(const Clock* clock) : store_(clock, {.capacity_bytes = 1 << 20}) {}
+  using PassingStore::PassingStore;
 
   StoreInfo info;
   BreakerState breaker_state = BreakerState::kClosed;
@@ -39,38 +40,10 @@ class ToldStore final : public Store {
     std::move(done)(std::move(answer));
   }
 
-  void Read(ReadRequest request, StoreCallback<ReadResult> done) override {
-    store_.Read(std::move(request), std::move(done));
-  }
-  void Write(WriteRequest request, StoreCallback<WriteResult> done) override {
-    store_.Write(std::move(request), std::move(done));
-  }
-  void Touch(TouchRequest request, StoreCallback<TouchResult> done) override {
-    store_.Touch(std::move(request), std::move(done));
-  }
-  void Erase(EraseRequest request, StoreCallback<EraseResult> done) override {
-    store_.Erase(std::move(request), std::move(done));
-  }
-  void InvalidateAll(std::string name_space, ClockPosition known, int64_t deadline,
-                     StoreCallback<ControlUpdate> done) override {
-    store_.InvalidateAll(std::move(name_space), known, deadline, std::move(done));
-  }
-  void RaiseBarrier(std::string name_space, int64_t deadline, StoreCallback<ControlUpdate> done) override {
-    store_.RaiseBarrier(std::move(name_space), deadline, std::move(done));
-  }
-  void ReadControl(std::string name_space, ClockPosition known, int64_t deadline,
-                   StoreCallback<ControlUpdate> done) override {
-    store_.ReadControl(std::move(name_space), known, deadline, std::move(done));
-  }
   void Describe(int64_t /*deadline*/, StoreCallback<StoreInfo> done) override { asked.push_back(std::move(done)); }
   StoreInfo::State state() const override { return info.state; }
   BreakerState breaker() const override { return breaker_state; }
   int64_t disconnects() const override { return info.disconnects; }
-  bool exclusive() const override { return false; }
-  void Shutdown() override {}
-
- private:
-  EmbeddedStore store_;
 };
 
 class StoreGaugesTest : public testing::Test {
@@ -97,7 +70,8 @@ class StoreGaugesTest : public testing::Test {
 
   ManualClock clock_;
   Registry registry_;
-  ToldStore store_{&clock_};
+  EmbeddedStore embedded_{&clock_, {.capacity_bytes = 1 << 20}};
+  ToldStore store_{&embedded_};
   StoreGauges gauges_{&store_, &clock_, &registry_};
 };
 

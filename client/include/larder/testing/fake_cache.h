@@ -28,6 +28,15 @@ class Observer;
 
 namespace testing {
 
+// As in the service's configuration: in each template `{field}` stands for the entity's field of that name, and `{{`
+// and
+// `}}` for braces.
+struct FakeEntityRule {
+  std::vector<std::string> keys = {};
+  std::vector<std::string> tags = {};
+  std::vector<std::string> patterns = {};
+};
+
 struct FakeCacheOptions {
   // As in ClientOptions.
   std::string name_space = "default";
@@ -47,15 +56,26 @@ struct FakeCacheOptions {
   // Besides `realtime` (60 s), `user` and `default` (5 min), `analytics` (30 min) and `static` (1 h), or instead of
   // them where the name is the same.
   std::map<std::string, std::chrono::milliseconds> ttl_classes = {};
+  std::chrono::milliseconds stale_for{0};
+  std::chrono::milliseconds absent_ttl = std::chrono::seconds(30);
+  std::chrono::milliseconds lease = std::chrono::seconds(10);
+  // After a lease on a stale entry was released, for how long nobody gets another.
+  std::chrono::milliseconds refresh_retry = std::chrono::seconds(1);
+  // From which share of its TTL on an entry is to be loaded anew; 0: not before it is stale.
+  double eager_refresh = 0;
+  // What Invalidation::entities may name.
+  std::map<std::string, FakeEntityRule> entities = {};
 };
 
-// Behaves as the service does towards one process, its limits and messages included, but for TTL jitter, which it has
-// none of. Thread-safe. Nothing blocks, and callbacks run within the call.
+// Behaves as the service does towards one process, its limits and messages included, but for three things: it has no
+// TTL jitter; no limit on live tags and patterns; and a `wait` is over at once, as one that was in vain, for who would
+// be waited for may be the very thread that asks. Thread-safe. Nothing blocks, and callbacks run within the call.
 class LARDER_EXPORT FakeCache final : public Cache {
  public:
   // How many calls of each kind were made, those that failed and those of GetOrLoad included.
   struct Calls {
-    int64_t gets = 0;
+    int64_t gets = 0;  // those for a lease included
+    int64_t releases = 0;
     int64_t sets = 0;
     int64_t touches = 0;
     int64_t batch_gets = 0;
@@ -68,7 +88,7 @@ class LARDER_EXPORT FakeCache final : public Cache {
   explicit FakeCache(FakeCacheOptions options = {});
   ~FakeCache() override;
 
-  // The cache's time, by which entries age. It starts at 0 and does not move by itself.
+  // The cache's time, by which entries age and leases end. It starts at 0 and does not move by itself.
   void Advance(std::chrono::milliseconds by);
 
   // While down, calls end UNAVAILABLE, and do nothing.
@@ -77,7 +97,7 @@ class LARDER_EXPORT FakeCache final : public Cache {
   // earlier FailNext.
   void FailNext(absl::Status status, int calls = 1);
 
-  // Whether there is a valid entry. An empty namespace is the cache's own.
+  // Whether there is a valid entry, be it stale. An empty namespace is the cache's own.
   bool Contains(std::string_view key, std::string_view name_space = {}) const;
   // Valid entries, of all namespaces.
   size_t size() const;
@@ -87,6 +107,8 @@ class LARDER_EXPORT FakeCache final : public Cache {
   class State;
 
   void DoGet(std::string key, GetOptions options, Callback<absl::StatusOr<MaybeHit>> done) override;
+  void DoGetOrLease(std::string key, GetOptions options, Callback<absl::StatusOr<LeasedRead>> done) override;
+  void DoRelease(std::string key, std::string lease, CallOptions options, Callback<absl::StatusOr<bool>> done) override;
   void DoSet(std::string key, std::string value, SetOptions options, Callback<absl::StatusOr<SetResult>> done) override;
   void DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) override;
   void DoBatchGet(std::vector<std::string> keys, GetOptions options,

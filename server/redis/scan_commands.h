@@ -1,0 +1,48 @@
+// The commands that look at what is under keys, without its value, and what their replies mean. Pure functions.
+#ifndef LARDER_SERVER_REDIS_SCAN_COMMANDS_H_
+#define LARDER_SERVER_REDIS_SCAN_COMMANDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/redis/redis_pipeline.h"
+#include "server/redis/redis_reply.h"
+#include "server/redis/store_commands.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// Whether ScanCommands may be given it.
+bool IsScanCursor(std::string_view cursor);
+
+// Redis is never given anybody's pattern: only the prefix of the namespace's entries, with nothing in it that could be
+// read as a pattern.
+RedisPipeline ScanCommands(const NamespaceKeys& name_space, std::string_view cursor, int count);
+
+struct ScannedKeys {
+  std::string cursor;             // empty: the end
+  std::vector<std::string> keys;  // of the namespace's entries, without the prefix
+};
+absl::StatusOr<ScannedKeys> ParseScan(RedisReplyView reply, const NamespaceKeys& name_space);
+
+// Of most entries everything that stands before the value is in this many bytes.
+inline constexpr size_t kUsualHeadBytes = 400;
+inline constexpr size_t kRepliesPerLook = 3;
+void AddLook(RedisPipeline& pipeline, const NamespaceKeys& name_space, std::string_view key, size_t head_bytes);
+
+// What the replies from `at` on say of a key.
+struct KeyLook {
+  StoredItem item;
+  size_t wanted_bytes = 0;  // not 0: what stands before the value is longer than what was asked for
+};
+// An error if the replies are of another kind than WRONGTYPE.
+absl::StatusOr<KeyLook> ParseLook(const std::vector<RedisReplyPtr>& replies, size_t at, std::string key,
+                                  int64_t sent_nanos);
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_SCAN_COMMANDS_H_

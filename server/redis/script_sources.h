@@ -1,0 +1,22 @@
+// The Lua text of the scripts, by what they work on.
+#ifndef LARDER_SERVER_REDIS_SCRIPT_SOURCES_H_
+#define LARDER_SERVER_REDIS_SCRIPT_SOURCES_H_
+
+#include <string_view>
+
+#include "server/redis/scripts.h"
+
+namespace larder {
+
+// What comes before every script: how to read a control record.
+extern const std::string_view kControlLibrary;
+// What comes before the scripts over entries: how to read and judge a record under a key.
+extern const std::string_view kEntryLibrary;
+
+// Empty where the script is of the other kind.
+std::string_view ControlScriptSource(Script script);
+std::string_view EntryScriptSource(Script script);
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_SCRIPT_SOURCES_H_
