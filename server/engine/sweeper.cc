@@ -13,6 +13,7 @@ constexpr int64_t kRenewEvery = kLease / 3;
 constexpr int64_t kForgetEvery = 60 * kNanosPerSecond;
 // Longer than any operation of the store may take: what was read before a sweep ended has been judged by then.
 constexpr int64_t kReadsAreOver = 65 * kNanosPerSecond;
+constexpr int64_t kMostStepsBehind = 10;
 constexpr size_t kWalkStep = 1'000;
 constexpr int64_t kWalkPause = kNanosPerMilli;  // in which other timers get their turn
 
@@ -108,12 +109,12 @@ void Sweeper::Begin(Area& area) {
     area.has_seen_all = true;
     area.cursor.clear();
     area.renewed_nanos = now;
+    area.due_nanos = now;
     Step(area);
   });
 }
 
 void Sweeper::Step(Area& area) {
-  area.step_began_nanos = clock_->NowNanos();
   ScanRequest scan{.name_space = area.space->name(),
                    .cursor = area.cursor,
                    .count = options_.step_keys,
@@ -155,9 +156,10 @@ void Sweeper::Next(Area& area) {
   if (area.cursor.empty()) return End(area);
   const int64_t now = clock_->NowNanos();
   if (now - area.renewed_nanos >= kRenewEvery) return Renew(area);
-  // By the clock and not after the step's end, so that a slow store does not make the sweep slower than it must be.
+  // By a timetable, so that a slow step does not make the sweep slower than it must be; but no long delay is made up for.
   const int64_t step_nanos = options_.step_keys * kNanosPerSecond / options_.max_keys_per_second;
-  scheduler_->At(std::max(now, area.step_began_nanos + step_nanos), [this, &area] { Step(area); });
+  area.due_nanos = std::max(area.due_nanos, now - kMostStepsBehind * step_nanos) + step_nanos;
+  scheduler_->At(std::max(now, area.due_nanos), [this, &area] { Step(area); });
 }
 
 void Sweeper::Renew(Area& area) {
