@@ -156,7 +156,8 @@ void Sweeper::Next(Area& area) {
   if (area.cursor.empty()) return End(area);
   const int64_t now = clock_->NowNanos();
   if (now - area.renewed_nanos >= kRenewEvery) return Renew(area);
-  // By a timetable, so that a slow step does not make the sweep slower than it must be; but no long delay is made up for.
+  // By a timetable, so that a slow step does not make the sweep slower than it must be; but no long delay is made up
+  // for.
   const int64_t step_nanos = options_.step_keys * kNanosPerSecond / options_.max_keys_per_second;
   area.due_nanos = std::max(area.due_nanos, now - kMostStepsBehind * step_nanos) + step_nanos;
   scheduler_->At(std::max(now, area.due_nanos), [this, &area] { Step(area); });

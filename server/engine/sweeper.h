@@ -67,7 +67,7 @@ class Sweeper {
     ClockPosition fence;
     std::string cursor;
     bool has_seen_all = true;  // no entry was met that could not be judged
-    int64_t due_nanos = 0;  // of the next step
+    int64_t due_nanos = 0;     // of the next step
     int64_t renewed_nanos = 0;
     int64_t forgot_nanos = 0;
     uint64_t seen_floor = 0;  // patterns up to here are forgotten by the store since `floor_seen_nanos`
