@@ -257,26 +257,22 @@ void CacheEngine::ReadStore(Keyspace& space, std::string key, uint64_t hash, Pen
   flight->hash = hash;
   flight->mark = space.marks().Current(hash);
   flight->sent_nanos = clock_->NowNanos();
+  // Whoever joins later may have more time: it is then read for again (Land).
+  int64_t deadline_nanos = 0;
+  for (const PendingGet& get : gets) deadline_nanos = std::max(deadline_nanos, get.deadline_nanos);
   flight->gets = std::move(gets);
   space.reads().Begin(flight);
-  // The store's own timeout is the flight's: each Get in it has a deadline of its own, and none may end the others'.
   ReadRequest read{.name_space = space.name(),
                    .keys = {flight->key},
                    .known = space.clock().known(),
-                   .deadline_nanos = std::numeric_limits<int64_t>::max()};
+                   .deadline_nanos = deadline_nanos};
   store_->Read(std::move(read),
                [this, &space, flight](absl::StatusOr<ReadResult> result) { Land(space, *flight, std::move(result)); });
 }
 
 void CacheEngine::Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result) {
   PendingGets gets = space.reads().Land(flight);
-  if (!result.ok()) {
-    for (PendingGet& get : gets) {
-      space.metrics().get_errors.Add();
-      std::move(get.done)(result.status());
-    }
-    return;
-  }
+  if (!result.ok()) return FailRead(space, flight, result.status(), std::move(gets));
   space.Absorb(result->control);
   EntryRef& entry = result->entries[0];
   if (MayBeSwept(entry, result->control)) {
@@ -293,6 +289,21 @@ void CacheEngine::Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadR
     }
   }
   if (!unanswered.empty()) space.loader().Miss(flight.key, found, std::move(unanswered));
+}
+
+// The deadline was that of the Gets that began the flight, so it says nothing of those who have time left.
+void CacheEngine::FailRead(Keyspace& space, ReadFlight& flight, const absl::Status& status, PendingGets gets) {
+  const int64_t now = clock_->NowNanos();
+  PendingGets others;
+  for (PendingGet& get : gets) {
+    if (absl::IsDeadlineExceeded(status) && get.deadline_nanos > now) {
+      others.push_back(std::move(get));
+      continue;
+    }
+    space.metrics().get_errors.Add();
+    std::move(get.done)(status);
+  }
+  if (!others.empty()) ReadStore(space, flight.key, flight.hash, std::move(others));
 }
 
 GetAnswer CacheEngine::FromStore(Keyspace& space, std::string_view key, uint64_t hash, uint64_t mark, EntryRef entry,

@@ -134,6 +134,7 @@ class CacheEngine {
   void JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get);
   void ReadStore(Keyspace& space, std::string key, uint64_t hash, PendingGets gets);
   void Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result);
+  void FailRead(Keyspace& space, ReadFlight& flight, const absl::Status& status, PendingGets gets);
 
   // What an entry that the store sent is worth: an answer, and admitted to the near tier, or no entry. `found` then
   // says what it was.

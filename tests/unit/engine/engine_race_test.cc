@@ -128,6 +128,30 @@ TEST_F(EngineRaceTest, AnInvalidationWhoseAnswerIsLostLeavesNothingInTheNearTier
   EXPECT_EQ(*Get("a"), "(miss)");
 }
 
+// A read under way ends by the deadline of those that it was sent for; who joined it with more time is read for again.
+TEST_F(EngineRaceTest, AGetThatJoinsAReadIsNotEndedByTheDeadlineOfAnother) {
+  const int64_t start = clock_.NowNanos();
+  const auto get = [&](int64_t deadline_ms, Later<GetAnswer>* later) {
+    engine_.Get({.deadline_nanos = start + deadline_ms * kNanosPerMilli}, {.name_space = "shop", .key = "a"},
+                later->Callback());
+  };
+  store_.hold_calls = true;
+  Later<GetAnswer> hurried, patient;
+  get(10, &hurried);
+  get(1'000, &patient);
+  ASSERT_EQ(store_.held(), 1u);
+  clock_.Advance(10 * kNanosPerMilli);
+  store_.Release();
+  ASSERT_TRUE(hurried.got.has_value());
+  EXPECT_EQ(hurried.got->status().code(), absl::StatusCode::kDeadlineExceeded);
+  ASSERT_FALSE(patient.got.has_value());
+  ASSERT_EQ(store_.held(), 1u);
+  store_.Release();
+  ASSERT_TRUE(patient.got.has_value());
+  EXPECT_TRUE(patient.got->ok()) << patient.got->status();
+  EXPECT_EQ(Stats().get_errors, 1u);
+}
+
 // Threads on a few keys: once a write is acknowledged, its writer never reads an older value. Each key has one writer
 // that counts up, so "older" is a lower number.
 TEST_F(EngineTest, WritersReadTheirOwnWrites) {
