@@ -52,7 +52,7 @@ struct ServerSettings {
   struct Sweep {
     int64_t interval_ms = 5'000;
     int max_keys_per_second = 10'000;
-    int step_keys = 200;
+    int step_keys = 100;
   };
 
   Grpc grpc;

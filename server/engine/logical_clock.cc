@@ -140,6 +140,11 @@ uint64_t LogicalClock::floor() const {
   return floor_;
 }
 
+uint64_t LogicalClock::LatestHardPattern(std::string_view key) const {
+  MutexLock lock(&mutex_);
+  return std::max(forgotten_, stamps_.LatestHardPattern(key));
+}
+
 std::vector<Stamp> LogicalClock::Concerning(std::string_view key, TagList tags) const {
   MutexLock lock(&mutex_);
   return stamps_.Concerning(key, tags);

@@ -53,6 +53,10 @@ class LogicalClock {
   // Pattern stamps up to here have been swept from the store, in the present generation. 0: none.
   uint64_t floor() const;
 
+  // The latest hard stamp of a pattern that matches the key, or may: one that is no longer held counts for every key.
+  // 0: none.
+  uint64_t LatestHardPattern(std::string_view key) const;
+
   // The stamps that concern the key or the tags, the latest first.
   std::vector<Stamp> Concerning(std::string_view key, TagList tags) const;
 

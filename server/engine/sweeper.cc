@@ -13,7 +13,7 @@ constexpr int64_t kRenewEvery = kLease / 3;
 constexpr int64_t kForgetEvery = 60 * kNanosPerSecond;
 // Longer than any operation of the store may take: what was read before a sweep ended has been judged by then.
 constexpr int64_t kReadsAreOver = 65 * kNanosPerSecond;
-constexpr int64_t kMostStepsBehind = 10;
+constexpr int64_t kMostBehind = 500 * kNanosPerMilli;
 constexpr size_t kWalkStep = 1'000;
 constexpr int64_t kWalkPause = kNanosPerMilli;  // in which other timers get their turn
 
@@ -115,37 +115,23 @@ void Sweeper::Begin(Area& area) {
 }
 
 void Sweeper::Step(Area& area) {
-  ScanRequest scan{.name_space = area.space->name(),
-                   .cursor = area.cursor,
-                   .count = options_.step_keys,
-                   .known = area.space->clock().known(),
-                   .deadline_nanos = kNoDeadline};
-  store_->Scan(std::move(scan), [this, &area](absl::StatusOr<ScanResult> result) {
-    if (!result.ok()) return Stop(area, /*done=*/false);
-    Remove(area, *std::move(result));
-  });
-}
-
-void Sweeper::Remove(Area& area, ScanResult found) {
-  area.space->Absorb(found.control);
-  area.cursor = found.cursor;
-  EraseVersionsRequest dead{.name_space = area.space->name(), .keys = {}, .deadline_nanos = kNoDeadline};
-  for (const StoredItem& item : found.items) {
-    // COHERENCE C4: it may be alive or dead to who can read it, so that no stamp may be forgotten yet.
-    if (item.of_newer_format) area.has_seen_all = false;
-    if (!item.head || area.space->clock().Judge(item.key, *item.head) != Judgement::kDead) continue;
-    dead.keys.emplace_back(item.key, item.head->meta().version);
-  }
-  {
-    MutexLock lock(&area.mutex);
-    area.scanned += static_cast<int64_t>(found.items.size());
-  }
-  if (dead.keys.empty()) return Next(area);
-  store_->EraseVersions(std::move(dead), [this, &area](absl::StatusOr<EraseResult> result) {
-    if (!result.ok()) return Stop(area, /*done=*/false);
+  EraseDeadRequest step{
+      .name_space = area.space->name(),
+      .cursor = area.cursor,
+      .count = options_.step_keys,
+      .fence = area.fence,
+      .latest_pattern = [at = area.space](std::string_view key) { return at->clock().LatestHardPattern(key); },
+      .known = area.space->clock().known(),
+      .deadline_nanos = kNoDeadline};
+  store_->EraseDead(std::move(step), [this, &area](absl::StatusOr<EraseDeadResult> result) {
+    if (result.ok()) area.space->Absorb(result->control);
+    if (!result.ok() || !result->mine) return Stop(area, /*done=*/false);
+    area.cursor = std::move(result->cursor);
+    area.has_seen_all = area.has_seen_all && result->has_seen_all;
     area.space->metrics().swept.Add(static_cast<uint64_t>(result->erased));
     {
       MutexLock lock(&area.mutex);
+      area.scanned += result->scanned;
       area.removed += result->erased;
     }
     Next(area);
@@ -159,7 +145,7 @@ void Sweeper::Next(Area& area) {
   // By a timetable, so that a slow step does not make the sweep slower than it must be; but no long delay is made up
   // for.
   const int64_t step_nanos = options_.step_keys * kNanosPerSecond / options_.max_keys_per_second;
-  area.due_nanos = std::max(area.due_nanos, now - kMostStepsBehind * step_nanos) + step_nanos;
+  area.due_nanos = std::max(area.due_nanos, now - kMostBehind) + step_nanos;
   scheduler_->At(std::max(now, area.due_nanos), [this, &area] { Step(area); });
 }
 

@@ -29,7 +29,7 @@ class Sweeper {
   struct Options {
     int64_t interval_nanos = 5 * kNanosPerSecond;  // how often to look whether there is anything to do
     int max_keys_per_second = 10'000;
-    int step_keys = 200;
+    int step_keys = 100;
     uint64_t id = 0;  // unlike that of any other replica, not 0
   };
   struct Progress {
@@ -79,7 +79,6 @@ class Sweeper {
   bool IsPending(const Area& area) const;
   void Begin(Area& area);
   void Step(Area& area);
-  void Remove(Area& area, ScanResult found);
   void Next(Area& area);
   void Renew(Area& area);
   void End(Area& area);

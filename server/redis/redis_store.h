@@ -18,6 +18,7 @@
 #include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
+#include "server/redis/scan_commands.h"
 #include "server/redis/scripts.h"
 #include "server/redis/store_commands.h"
 #include "server/redis/wake_subscriber.h"
@@ -64,6 +65,7 @@ class RedisStore final : public Store {
   void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
   void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
   void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override;
   void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
                        StoreCallback<uint64_t> done) override;
   void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos, int64_t deadline_nanos,
@@ -122,6 +124,19 @@ class RedisStore final : public Store {
   void LookAt(LookCall call);
   void FinishLook(LookCall call, absl::StatusOr<RedisAnswer> answer);
   void LookAgain(LookCall call, std::vector<LongHead> again);
+  struct EraseDeadCall {
+    const NamespaceKeys* name_space;
+    EraseDeadRequest request;
+    OperationDeadline deadline;
+    StoreCallback<EraseDeadResult> done;
+    std::vector<std::string> keys;
+    size_t next = 0;  // the first key that is not looked at yet
+    EraseDeadResult result;
+  };
+  void EraseDeadNext(std::unique_ptr<EraseDeadCall> call);
+  // The namespace's keys of one step, without their prefix.
+  void ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count, OperationDeadline deadline,
+                StoreCallback<ScannedKeys> done);
 
   // redis_store_write.cc
   void RunScript(ScriptCall call, RedisPipeline commands);

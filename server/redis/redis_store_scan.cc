@@ -1,4 +1,6 @@
 // RedisStore: looking at what there is, without its values.
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "server/redis/redis_store.h"
@@ -91,33 +93,84 @@ void RedisStore::LookAgain(LookCall call, std::vector<LongHead> again) {
        }});
 }
 
-void RedisStore::Scan(ScanRequest request, StoreCallback<ScanResult> done) {
-  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
-  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  if (!IsScanCursor(request.cursor))
-    return std::move(done)(absl::InvalidArgumentError("cursor: not one of this store"));
-  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
-  connection_.Submit({ScanCommands(**name_space, request.cursor, request.count), deadline,
-                      [this, keys = *name_space, known = request.known, deadline,
-                       done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+void RedisStore::ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count,
+                          OperationDeadline deadline, StoreCallback<ScannedKeys> done) {
+  if (!IsScanCursor(cursor)) return std::move(done)(absl::InvalidArgumentError("cursor: not one of this store"));
+  connection_.Submit({ScanCommands(name_space, cursor, count), deadline,
+                      [this, keys = &name_space, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
                         if (!answer.ok()) return std::move(done)(std::move(answer).status());
                         const RedisReplyView reply(answer->replies[0]);
                         absl::StatusOr<ScannedKeys> scanned = ParseScan(reply, *keys);
-                        if (!scanned.ok()) {
-                          NoteError(reply);
-                          return std::move(done)(std::move(scanned).status());
-                        }
-                        LookAt(LookCall{keys,
-                                        std::move(scanned->keys),
-                                        known,
-                                        deadline,
-                                        [cursor = std::move(scanned->cursor),
-                                         done = std::move(done)](absl::StatusOr<LookResult> looked) mutable {
-                                          if (!looked.ok()) return std::move(done)(std::move(looked).status());
-                                          std::move(done)(ScanResultOf(std::move(cursor), *std::move(looked)));
-                                        },
-                                        {}});
+                        if (!scanned.ok()) NoteError(reply);
+                        std::move(done)(std::move(scanned));
                       }});
+}
+
+void RedisStore::Scan(ScanRequest request, StoreCallback<ScanResult> done) {
+  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
+  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
+  const auto finish = [](std::string cursor, StoreCallback<ScanResult> finished) {
+    return [cursor = std::move(cursor), finished = std::move(finished)](absl::StatusOr<LookResult> looked) mutable {
+      if (!looked.ok()) return std::move(finished)(std::move(looked).status());
+      std::move(finished)(ScanResultOf(std::move(cursor), *std::move(looked)));
+    };
+  };
+  ScanKeys(
+      **name_space, request.cursor, request.count, deadline,
+      [this, keys = *name_space, known = request.known, deadline, finish,
+       done = std::move(done)](absl::StatusOr<ScannedKeys> scanned) mutable {
+        if (!scanned.ok()) return std::move(done)(std::move(scanned).status());
+        LookAt(LookCall{
+            keys, std::move(scanned->keys), known, deadline, finish(std::move(scanned->cursor), std::move(done)), {}});
+      });
+}
+
+void RedisStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) {
+  absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
+  if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
+  auto call = std::make_unique<EraseDeadCall>();
+  call->name_space = *name_space;
+  call->deadline = connection_.DeadlineFor(request.deadline_nanos);
+  call->request = std::move(request);
+  call->done = std::move(done);
+  const EraseDeadRequest& asked = call->request;
+  const OperationDeadline deadline = call->deadline;
+  ScanKeys(**name_space, asked.cursor, asked.count, deadline,
+           [this, call = std::move(call)](absl::StatusOr<ScannedKeys> scanned) mutable {
+             if (!scanned.ok()) return std::move(call->done)(std::move(scanned).status());
+             call->keys = std::move(scanned->keys);
+             call->result.cursor = std::move(scanned->cursor);
+             call->result.scanned = static_cast<int64_t>(call->keys.size());
+             EraseDeadNext(std::move(call));
+           });
+}
+
+// Once at least, since it tells the generation too.
+void RedisStore::EraseDeadNext(std::unique_ptr<EraseDeadCall> call) {
+  const size_t end = std::min(call->next + kKeysPerEraseDead, call->keys.size());
+  std::vector<uint64_t> patterns;
+  patterns.reserve(end - call->next);
+  for (size_t i = call->next; i < end; ++i) {
+    patterns.push_back(call->request.latest_pattern ? call->request.latest_pattern(call->keys[i]) : 0);
+  }
+  RedisPipeline commands = EraseDeadCommands(*call->name_space, call->keys, call->next, patterns, call->request.known,
+                                             call->request.fence.generation);
+  call->next = end;
+  const NamespaceKeys* const name_space = call->name_space;
+  const OperationDeadline deadline = call->deadline;
+  RunScript(ScriptCall{name_space, Script::kEraseDead, deadline,
+                       [this, call = std::move(call)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                         if (!reply.ok()) return std::move(call->done)(std::move(reply).status());
+                         const absl::Status status =
+                             ParseEraseDead(RedisReplyView(*reply), call->request.known, ++sequence_, &call->result);
+                         if (!status.ok()) return std::move(call->done)(status);
+                         if (!call->result.mine || call->next >= call->keys.size()) {
+                           return std::move(call->done)(std::move(call->result));
+                         }
+                         EraseDeadNext(std::move(call));
+                       }},
+            std::move(commands));
 }
 
 }  // namespace larder

@@ -49,6 +49,33 @@ absl::StatusOr<ScannedKeys> ParseScan(RedisReplyView reply, const NamespaceKeys&
   return scanned;
 }
 
+RedisPipeline EraseDeadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, size_t first,
+                                const std::vector<uint64_t>& patterns, ClockPosition known, uint64_t generation) {
+  const size_t end = std::min(first + kKeysPerEraseDead, keys.size());
+  const bool any = std::any_of(patterns.begin(), patterns.end(), [](uint64_t epoch) { return epoch != 0; });
+  RedisPipeline pipeline;
+  pipeline.BeginScript(Script::kEraseDead, 1 + end - first, 3 + (any ? end - first : 0)).Arg(name_space.control);
+  for (size_t i = first; i < end; ++i) pipeline.Arg(name_space.entry_prefix, keys[i]);
+  AddPosition(pipeline, known);
+  pipeline.Arg(GenerationText(generation));
+  for (size_t i = first; any && i < end; ++i) pipeline.Arg(absl::StrCat(patterns[i - first]));
+  return pipeline;
+}
+
+absl::Status ParseEraseDead(RedisReplyView reply, ClockPosition known, uint64_t sequence, EraseDeadResult* result) {
+  if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
+  if (reply.size() != 4 || !reply[0].Integer() || !reply[1].Integer() || !reply[2].Integer()) {
+    return Malformed("a step of a sweep");
+  }
+  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[3], known, sequence);
+  if (!control.ok()) return control.status();
+  result->mine = *reply[0].Integer() == 1;
+  result->erased += *reply[1].Integer();
+  if (*reply[2].Integer() == 1) result->has_seen_all = false;
+  result->control = *std::move(control);
+  return absl::OkStatus();
+}
+
 void AddLook(RedisPipeline& pipeline, const NamespaceKeys& name_space, std::string_view key, size_t head_bytes) {
   pipeline.Begin(4).Arg("GETRANGE").Arg(name_space.entry_prefix, key).Arg("0").Arg(absl::StrCat(head_bytes - 1));
   pipeline.Begin(2).Arg("STRLEN").Arg(name_space.entry_prefix, key);
@@ -79,8 +106,8 @@ absl::StatusOr<KeyLook> ParseLook(const std::vector<RedisReplyPtr>& replies, siz
     look.item.head = std::move(found->entry);
     return look;
   }
-  look.item.of_newer_format = std::get<EnvelopeFault>(decoded) == EnvelopeFault::kNewerFormat;
-  if (look.item.of_newer_format || bytes.size() < kEnvelopeHeaderBytes || bytes.size() >= stored) return look;
+  const bool is_newer = std::get<EnvelopeFault>(decoded) == EnvelopeFault::kNewerFormat;
+  if (is_newer || bytes.size() < kEnvelopeHeaderBytes || bytes.size() >= stored) return look;
   if (EnvelopeHeadBytes(bytes) > bytes.size()) look.wanted_bytes = EnvelopeHeadBytes(bytes);
   return look;
 }

@@ -29,6 +29,14 @@ struct ScannedKeys {
 };
 absl::StatusOr<ScannedKeys> ParseScan(RedisReplyView reply, const NamespaceKeys& name_space);
 
+// Of the keys from `first` on, as many as one script takes. `patterns`: for each of those the latest hard stamp of a
+// pattern that matches it, or 0.
+inline constexpr size_t kKeysPerEraseDead = 500;
+RedisPipeline EraseDeadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, size_t first,
+                                const std::vector<uint64_t>& patterns, ClockPosition known, uint64_t generation);
+// Adds to what `result` already counts.
+absl::Status ParseEraseDead(RedisReplyView reply, ClockPosition known, uint64_t sequence, EraseDeadResult* result);
+
 // Of most entries everything that stands before the value is in this many bytes.
 inline constexpr size_t kUsualHeadBytes = 400;
 inline constexpr size_t kRepliesPerLook = 3;

@@ -16,7 +16,7 @@ constexpr std::string_view kAllowOutOfMemory = "#!lua flags=allow-oom\n";
 std::string ScriptBody(Script script, bool server_knows_flags) {
   const std::string_view control_source = ControlScriptSource(script);
   std::string body;
-  const bool invalidates = !control_source.empty() || script == Script::kErase;
+  const bool invalidates = !control_source.empty() || script == Script::kErase || script == Script::kEraseDead;
   if (invalidates && server_knows_flags) body.append(kAllowOutOfMemory);
   body.append(kControlLibrary);
   if (!control_source.empty()) return body.append(control_source);

@@ -45,6 +45,10 @@ enum class Script : size_t {
   // KEYS control, sweep; ARGV known, step (begin, renew or end), sweeper, lease, fence's generation, its epoch.
   // -> {1 if it is the sweeper's, epoch of the fence, members}
   kSweep,
+  // KEYS control, entries; ARGV known, fence's generation, then for each entry the latest hard stamp of a pattern that
+  // matches it, or 0; or none, if there is none at all. Removes what is dead.
+  // -> {1 if the generation is the fence's, entries removed, 1 if any is of a newer format, members}
+  kEraseDead,
   // KEYS control; ARGV longest life. Notes the time, and raises the fence to the stamps that may be forgotten.
   // -> {generation, the last epoch whose stamps may be forgotten, or 0}
   kAge,
@@ -52,7 +56,7 @@ enum class Script : size_t {
   // -> where to go on, or -1
   kForget,
 };
-inline constexpr size_t kScriptCount = 11;
+inline constexpr size_t kScriptCount = 12;
 inline constexpr size_t kScriptHashBytes = 40;
 using ScriptHashes = std::array<std::string, kScriptCount>;
 

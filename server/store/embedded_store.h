@@ -50,6 +50,7 @@ class EmbeddedStore final : public Store {
   void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
   void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
   void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override;
   void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
                        StoreCallback<uint64_t> done) override;
   void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos, int64_t deadline_nanos,
@@ -114,6 +115,7 @@ class EmbeddedStore final : public Store {
   absl::StatusOr<ReleaseResult> DoRelease(const ReleaseRequest& request);
   absl::StatusOr<LookResult> DoLook(const LookRequest& request);
   absl::StatusOr<ScanResult> DoScan(const ScanRequest& request);
+  absl::StatusOr<EraseDeadResult> DoEraseDead(const EraseDeadRequest& request);
   absl::StatusOr<EraseResult> DoEraseVersions(const EraseVersionsRequest& request);
 
   // What each does under the stripe's lock. False: the namespace's record has changed meanwhile, nothing was done, and

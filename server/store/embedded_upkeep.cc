@@ -163,6 +163,30 @@ absl::StatusOr<EraseResult> EmbeddedStore::DoEraseVersions(const EraseVersionsRe
   return result;
 }
 
+absl::StatusOr<EraseDeadResult> EmbeddedStore::DoEraseDead(const EraseDeadRequest& request) {
+  absl::StatusOr<ScanResult> found =
+      DoScan({request.name_space, request.cursor, request.count, request.known, request.deadline_nanos});
+  if (!found.ok()) return found.status();
+  EraseDeadResult result;
+  result.control = std::move(found->control);
+  result.mine = result.control.generation == request.fence.generation;
+  if (!result.mine) return result;
+  result.cursor = std::move(found->cursor);
+  result.scanned = static_cast<int64_t>(found->items.size());
+  const NamespaceRecord& record = records_.Of(request.name_space);
+  EraseVersionsRequest dead{request.name_space, {}, request.deadline_nanos};
+  for (StoredItem& item : found->items) {
+    const EntryMeta& meta = item.head->meta();
+    const bool is_dead = record.Judge(item.key, *item.head) == Judgement::kDead ||
+                         (request.latest_pattern && request.latest_pattern(item.key) > meta.epoch);
+    if (is_dead) dead.keys.emplace_back(std::move(item.key), meta.version);
+  }
+  const absl::StatusOr<EraseResult> erased = DoEraseVersions(dead);
+  if (!erased.ok()) return erased.status();
+  result.erased = erased->erased;
+  return result;
+}
+
 void EmbeddedStore::Look(LookRequest request, StoreCallback<LookResult> done) { std::move(done)(DoLook(request)); }
 
 void EmbeddedStore::Scan(ScanRequest request, StoreCallback<ScanResult> done) { std::move(done)(DoScan(request)); }
@@ -174,6 +198,10 @@ void EmbeddedStore::EraseVersions(EraseVersionsRequest request, StoreCallback<Er
 void EmbeddedStore::Sweep(SweepRequest request, StoreCallback<SweepResult> done) {
   if (absl::Status status = CheckCall(request.deadline_nanos); !status.ok()) return std::move(done)(status);
   std::move(done)(records_.Of(request.name_space).Sweep(request, clock_->NowNanos()));
+}
+
+void EmbeddedStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) {
+  std::move(done)(DoEraseDead(request));
 }
 
 void EmbeddedStore::ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,

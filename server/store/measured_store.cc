@@ -26,6 +26,7 @@ MeasuredStore::MeasuredStore(std::unique_ptr<Store> store, const Clock* clock, R
       scan_(*registry, "scan"),
       erase_versions_(*registry, "erase_versions"),
       sweep_(*registry, "sweep"),
+      erase_dead_(*registry, "erase_dead"),
       forget_stamps_(*registry, "forget_stamps"),
       put_note_(*registry, "put_note"),
       get_note_(*registry, "get_note"),
@@ -95,6 +96,10 @@ void MeasuredStore::EraseVersions(EraseVersionsRequest request, StoreCallback<Er
 
 void MeasuredStore::Sweep(SweepRequest request, StoreCallback<SweepResult> done) {
   store_->Sweep(std::move(request), Measured(&sweep_, std::move(done)));
+}
+
+void MeasuredStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) {
+  store_->EraseDead(std::move(request), Measured(&erase_dead_, std::move(done)));
 }
 
 void MeasuredStore::ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,

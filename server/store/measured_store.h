@@ -34,6 +34,7 @@ class MeasuredStore final : public Store {
   void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
   void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
   void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override;
   void ForgetOldStamps(std::string name_space, int64_t max_life_nanos, int64_t deadline_nanos,
                        StoreCallback<uint64_t> done) override;
   void PutNote(std::string name_space, std::string name, std::string text, int64_t ttl_nanos, int64_t deadline_nanos,
@@ -61,7 +62,7 @@ class MeasuredStore final : public Store {
   const std::unique_ptr<Store> store_;
   const Clock* const clock_;
   Operation read_, write_, touch_, erase_, lease_, release_, invalidate_, barrier_, control_;
-  Operation look_, scan_, erase_versions_, sweep_, forget_stamps_, put_note_, get_note_;
+  Operation look_, scan_, erase_versions_, sweep_, erase_dead_, forget_stamps_, put_note_, get_note_;
   Counter& shed_;
 };
 

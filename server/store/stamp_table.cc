@@ -233,6 +233,21 @@ Judgement StampTable::Judge(std::string_view key, TagList tags, uint64_t epoch) 
   return stale ? Judgement::kStale : Judgement::kValid;
 }
 
+uint64_t StampTable::LatestHardPattern(std::string_view key) const {
+  uint64_t latest = 0;
+  const auto is_later = [&](const Epochs& epochs) { return epochs[kHard] > latest; };
+  impl_->prefixes.AnyOf(key, is_later, [&](const NamedStamps::Record& record) {
+    latest = record.epochs[kHard];
+    return false;
+  });
+  impl_->patterns.AnyLater(kHard, latest, [&](std::string_view pattern, uint64_t epoch) {
+    if (!MatchesPattern(pattern, key)) return false;
+    latest = epoch;
+    return true;
+  });
+  return latest;
+}
+
 void StampTable::Forget(uint64_t epoch) {
   for (Kind kind : {kHard, kSoft}) {
     if (impl_->all[kind] <= epoch) impl_->all[kind] = 0;

@@ -39,6 +39,9 @@ class StampTable {
   void ForgetHardPatterns(uint64_t epoch);
   void Clear();
 
+  // The latest hard stamp of a pattern that matches the key; 0: there is none.
+  uint64_t LatestHardPattern(std::string_view key) const;
+
   // Those later than `epoch`, the earliest first.
   std::vector<Stamp> Later(uint64_t epoch) const;
   // Those that concern the key or the tags, the latest first.

@@ -186,9 +186,6 @@ struct StoredItem {
   Kind kind = Kind::kNone;
   EntryRef head;             // of kEntry and kLease: numbers, tags and content type; the value is empty
   int64_t stored_bytes = 0;  // that it takes, without the key
-  // Of kUnreadable: a later release wrote it, which may find it alive or dead. A sweep that meets one has not seen all
-  // that its stamps kill (COHERENCE C4).
-  bool of_newer_format = false;
 };
 
 struct LookRequest {
@@ -217,7 +214,7 @@ struct ScanResult {
   ControlUpdate control;
 };
 
-// Removes what a sweep found dead.
+// Removes what is found to be good for nothing.
 struct EraseVersionsRequest {
   std::string name_space;
   std::vector<std::pair<std::string, uint64_t>> keys;  // with the version (of a lease: the token) that was found
@@ -245,6 +242,30 @@ struct SweepResult {
   // and the generation still the fence's; if not, the sweep is to be given up.
   bool mine = false;
   ClockPosition fence;  // of kBegin
+  ControlUpdate control;
+};
+
+// A step of a sweep: looks at some keys, and removes what is dead of them.
+struct EraseDeadRequest {
+  std::string name_space;
+  std::string cursor;   // empty: from the start
+  int count = 200;      // about how many keys of the store to look at
+  ClockPosition fence;  // as kBegin answered
+  // The latest hard stamp of a pattern that matches the key; 0: there is none. All up to the fence must be known. The
+  // rest is judged by the store. Run on any thread; must not block.
+  std::function<uint64_t(std::string_view key)> latest_pattern;
+  ClockPosition known;
+  int64_t deadline_nanos = 0;
+};
+
+struct EraseDeadResult {
+  bool mine = false;   // false: the generation is not the fence's any more, so that the sweep is to be given up
+  std::string cursor;  // empty: the end
+  int64_t scanned = 0;
+  int64_t erased = 0;  // entries; leases are none
+  // False: something was met that a later release wrote, which may be alive or dead to who can read it, so that no
+  // stamp may be forgotten yet.
+  bool has_seen_all = true;
   ControlUpdate control;
 };
 
@@ -310,6 +331,7 @@ class Store {
   virtual void Scan(ScanRequest request, StoreCallback<ScanResult> done) = 0;
   virtual void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) = 0;
   virtual void Sweep(SweepRequest request, StoreCallback<SweepResult> done) = 0;
+  virtual void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) = 0;
 
   // Forgets the stamps that are so old that no entry from before them can be left: `max_life_nanos` is the longest that
   // one may have lived, leases and timeouts included; the longest ever told under a generation counts. Answers the

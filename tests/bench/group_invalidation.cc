@@ -25,6 +25,7 @@ namespace larder {
 namespace {
 
 constexpr int kBatch = 500;
+constexpr double kWindowSeconds = 2;
 constexpr char kTag[] = "everything";
 constexpr char kConfig[] = "near: {capacity_bytes: 64MiB}\nsweep: {interval: 500ms}\n";
 
@@ -34,7 +35,7 @@ struct Settings {
   int value_bytes = 100;
   int threads = 8;
   int invalidations = 300;
-  double baseline_seconds = 10;
+  double baseline_seconds = 30;
 };
 
 struct Bounds {
@@ -58,8 +59,6 @@ class Run {
 
   bool All() {
     Load("other", settings_.others, "");
-    const double baseline = Throughput(
-        [this, began = SystemClock().NowNanos()] { return SecondsSince(began) >= settings_.baseline_seconds; });
     const int64_t memory_before = UsedMemory();
     Load("entry", settings_.entries, kTag);
     const int64_t memory_loaded = UsedMemory();
@@ -67,11 +66,13 @@ class Run {
                 settings_.entries);
     Check(Hits() == settings_.entries, "every entry is found before the invalidation");
 
+    // With the million still there, and once more when they are gone: what the machine gives changes meanwhile.
+    std::vector<double> baseline = Baseline();
     Invalidate();
     const int64_t began = SystemClock().NowNanos();
     Check(Hits() == 0, "no entry is found after it");
 
-    const double during = Throughput([this] { return SweepIsOver(); });
+    const std::vector<double> during = Throughput([this] { return SweepIsOver(); });
     const double took = SecondsSince(began);
     std::printf("sweep: %.1f s, %.0f removed\n", took, larder_.Metric("cache_swept_total", {"namespace=\"default\""}));
     Check(took <= Bounds::kSweepSeconds, "the sweep ends in time");
@@ -79,8 +80,13 @@ class Run {
     std::printf("memory: %ld bytes after\n", memory_after);
     Check(static_cast<double>(memory_after) <= static_cast<double>(memory_before) * Bounds::kMemoryRatio,
           "the memory is back within 10 % of before");
-    std::printf("gets: %.0f/s before, %.0f/s during the sweep (%.1f %%)\n", baseline, during, 100 * during / baseline);
-    Check(during >= baseline * Bounds::kThroughputRatio, "Gets keep 90 % of their throughput");
+    for (double rate : Baseline()) baseline.push_back(rate);
+    const double usual = Median(baseline);
+    const double swept = Median(during);
+    std::printf(
+        "gets, median of %zu and %zu times %.0f s: %.0f/s before and after, %.0f/s during the sweep (%.1f %%)\n",
+        baseline.size(), during.size(), kWindowSeconds, usual, swept, 100 * swept / usual);
+    Check(swept >= usual * Bounds::kThroughputRatio, "Gets keep 90 % of their throughput");
     return ok_;
   }
 
@@ -152,12 +158,17 @@ class Run {
     Check(scripts < 1.2, "one round trip each");
   }
 
-  // Single Gets of the entries that stay, from several threads, until `over`.
-  double Throughput(const std::function<bool()>& over) {
+  std::vector<double> Baseline() {
+    return Throughput(
+        [this, began = SystemClock().NowNanos()] { return SecondsSince(began) >= settings_.baseline_seconds; });
+  }
+
+  // How many single Gets of the entries that stay were answered a second, to several threads, in each stretch of time
+  // until `over`.
+  std::vector<double> Throughput(const std::function<bool()>& over) {
     std::atomic<bool> stop{false};
     std::atomic<int64_t> gets{0};
     std::vector<std::thread> threads;
-    const int64_t began = SystemClock().NowNanos();
     for (int t = 0; t < settings_.threads; ++t) {
       threads.emplace_back([this, t, &stop, &gets] {
         uint64_t at = static_cast<uint64_t>(t) * 7919;
@@ -172,12 +183,27 @@ class Run {
         }
       });
     }
-    while (!over()) std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    const double seconds = SecondsSince(began);
+    std::vector<double> rates;
+    int64_t window_began = SystemClock().NowNanos();
+    int64_t counted = 0;
+    while (!over()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      const double seconds = SecondsSince(window_began);
+      if (seconds < kWindowSeconds) continue;
+      window_began = SystemClock().NowNanos();
+      rates.push_back(static_cast<double>(gets.load() - counted) / seconds);
+      counted = gets.load();
+    }
     stop = true;
     for (std::thread& thread : threads) thread.join();
     Check(failed_ == 0, "every Get of the others was a hit");
-    return static_cast<double>(gets.load()) / seconds;
+    return rates;
+  }
+
+  static double Median(std::vector<double> rates) {
+    if (rates.empty()) return 0;
+    std::sort(rates.begin(), rates.end());
+    return rates[rates.size() / 2];
   }
 
   bool SweepIsOver() {
@@ -213,7 +239,7 @@ int Main(int argc, char** argv) {
   app.add_option("--value-bytes", settings.value_bytes, "Bytes of each value");
   app.add_option("--threads", settings.threads, "Threads that read");
   app.add_option("--invalidations", settings.invalidations, "Calls whose times are taken");
-  app.add_option("--baseline-seconds", settings.baseline_seconds, "How long to read before");
+  app.add_option("--baseline-seconds", settings.baseline_seconds, "How long to read before and after the sweep");
   CLI11_PARSE(app, argc, argv);
   absl::StatusOr<std::unique_ptr<RedisServer>> redis = RedisServer::Start();
   if (!redis.ok()) return std::fprintf(stderr, "%s\n", redis.status().ToString().c_str()), 2;

@@ -92,6 +92,10 @@ class HeldStore final : public Store {
   void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override {
     Pass<SweepResult>(Lose(std::move(done)), [this, request](auto next) { store_->Sweep(request, std::move(next)); });
   }
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override {
+    Pass<EraseDeadResult>(Lose(std::move(done)),
+                          [this, request](auto next) { store_->EraseDead(request, std::move(next)); });
+  }
   void ForgetOldStamps(std::string name_space, int64_t max_life, int64_t deadline,
                        StoreCallback<uint64_t> done) override {
     Pass<uint64_t>(std::move(done), [this, name_space, max_life, deadline](auto next) {

@@ -49,6 +49,9 @@ class PassingStore : public Store {
   void Scan(ScanRequest request, StoreCallback<ScanResult> done) override {
     store_->Scan(std::move(request), std::move(done));
   }
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override {
+    store_->EraseDead(std::move(request), std::move(done));
+  }
   void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override {
     store_->EraseVersions(std::move(request), std::move(done));
   }

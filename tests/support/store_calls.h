@@ -122,6 +122,12 @@ inline absl::StatusOr<ScanResult> ScanNow(Store& store, ScanRequest request) {
   return result.Wait();
 }
 
+inline absl::StatusOr<EraseDeadResult> EraseDeadNow(Store& store, EraseDeadRequest request) {
+  CallResult<EraseDeadResult> result;
+  store.EraseDead(std::move(request), result.Callback());
+  return result.Wait();
+}
+
 inline absl::StatusOr<EraseResult> EraseVersionsNow(Store& store, EraseVersionsRequest request) {
   CallResult<EraseResult> result;
   store.EraseVersions(std::move(request), result.Callback());

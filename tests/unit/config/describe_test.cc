@@ -64,7 +64,7 @@ namespaces:
 sweep:
   interval: 5s
   max_keys_per_second: 10000
-  step_keys: 200
+  step_keys: 100
 log:
   level: info
   format: auto

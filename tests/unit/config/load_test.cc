@@ -39,7 +39,7 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.redis.compress_from_bytes, 4'096);
   EXPECT_EQ(settings.sweep.interval_ms, 5'000);
   EXPECT_EQ(settings.sweep.max_keys_per_second, 10'000);
-  EXPECT_EQ(settings.sweep.step_keys, 200);
+  EXPECT_EQ(settings.sweep.step_keys, 100);
   EXPECT_TRUE(settings.warming_enabled);
   EXPECT_EQ(settings.log.level, LogLevel::kInfo);
   EXPECT_EQ(settings.log.format, LogFormat::kAuto);

@@ -329,6 +329,20 @@ TEST(LogicalClockTest, TheEarlierHalfIsFoldedWhenThereAreTooMany) {
   EXPECT_EQ(clock.known().epoch, 101u);
 }
 
+// COHERENCE C4: a sweep must not leave alive what a stamp has ended that is held no longer, since it retires it for
+// all.
+TEST(LogicalClockTest, TheLatestPatternOfAKeyIsNoEarlierThanWhatIsForgotten) {
+  LogicalClock clock(4);
+  clock.Apply(Whole(7, 1, 1));
+  clock.Apply(Since(1, 2, {Pattern("a*", 2)}));
+  EXPECT_EQ(clock.LatestHardPattern("a1"), 2u);
+  EXPECT_EQ(clock.LatestHardPattern("b1"), 0u);
+  clock.Apply(Since(2, 6, {Pattern("b*", 3), Pattern("c*", 4), Pattern("d*", 5), Tag("e", 6)}));
+  ASSERT_EQ(clock.folds(), 1u);
+  EXPECT_GE(clock.LatestHardPattern("a1"), 2u);
+  EXPECT_EQ(clock.LatestHardPattern("d1"), 5u);
+}
+
 TEST(LogicalClockTest, AnAnswerWithTooManyAtOnceIsFoldedToo) {
   LogicalClock clock(3);
   std::vector<Stamp> stamps;

@@ -64,12 +64,14 @@ TEST_F(MeasuredStoreTest, TimesEveryOperation) {
   store_.Scan({}, ignore);
   store_.EraseVersions({}, ignore);
   store_.Sweep({}, ignore);
+  store_.EraseDead({}, ignore);
   store_.ForgetOldStamps("default", 1, 0, ignore);
   store_.PutNote("default", "note", "text", 1, 0, ignore);
   store_.GetNote("default", "note", 0, ignore);
   const std::string text = registry_.RenderText();
-  for (const char* operation : {"write", "touch", "lease", "release", "invalidate", "barrier", "control", "look",
-                                "scan", "erase_versions", "sweep", "forget_stamps", "put_note", "get_note"}) {
+  for (const char* operation :
+       {"write", "touch", "lease", "release", "invalidate", "barrier", "control", "look", "scan", "erase_versions",
+        "sweep", "erase_dead", "forget_stamps", "put_note", "get_note"}) {
     EXPECT_THAT(text, HasSubstr("cache_store_operation_seconds_count{operation=\"" + std::string(operation) + "\"} 1"));
     EXPECT_THAT(text, HasSubstr("cache_store_errors_total{operation=\"" + std::string(operation) + "\"} 0"));
   }

@@ -144,6 +144,12 @@ class NaiveTable {
                      [](const Stamp& a, const Stamp& b) { return a.epoch > b.epoch; });
     return concerning;
   }
+  uint64_t LatestHardPattern(std::string_view key) const {
+    for (const Stamp& stamp : Concerning(key, TagList(""))) {
+      if (stamp.group == Group::kPattern && !stamp.soft) return stamp.epoch;
+    }
+    return 0;
+  }
   size_t Count(Group group) const {
     return static_cast<size_t>(std::count_if(epochs_.begin(), epochs_.end(),
                                              [&](const auto& held) { return std::get<0>(held.first) == group; }));
@@ -201,6 +207,7 @@ class Walk {
     const TagList tags(encoded);
     const uint64_t epoch = Below(epoch_ + 2);
     ASSERT_EQ(table_.Judge(key, tags, epoch), naive_.Judge(key, tags, epoch)) << key << " at " << epoch;
+    ASSERT_EQ(table_.LatestHardPattern(key), naive_.LatestHardPattern(key)) << key;
     if (Below(8) != 0) return;
     ASSERT_EQ(table_.Later(epoch), naive_.Later(epoch));
     ASSERT_EQ(Ordered(table_.Concerning(key, tags)), Ordered(naive_.Concerning(key, tags)));

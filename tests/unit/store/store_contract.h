@@ -282,6 +282,27 @@ class StoreContractTest : public testing::TestWithParam<WorldKind> {
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? result->erased : -1;
   }
+  // A whole walk over what is there. `pattern`: matches the keys that begin with `matching`.
+  EraseDeadResult EraseDead(ClockPosition fence, int count = 500, uint64_t pattern = 0, std::string matching = "") {
+    EraseDeadRequest request;
+    request.name_space = "default";
+    request.count = count;
+    request.fence = fence;
+    request.latest_pattern = [=](std::string_view key) { return key.starts_with(matching) ? pattern : 0; };
+    EraseDeadResult all;
+    do {
+      absl::StatusOr<EraseDeadResult> result = EraseDeadNow(store(), request);
+      EXPECT_TRUE(result.ok()) << result.status();
+      if (!result.ok()) break;
+      all.mine = result->mine;
+      all.erased += result->erased;
+      all.scanned += result->scanned;
+      all.has_seen_all = all.has_seen_all && result->has_seen_all;
+      all.control = std::move(result->control);
+      request.cursor = std::move(result->cursor);
+    } while (all.mine && !request.cursor.empty());
+    return all;
+  }
   SweepResult Sweep(SweepRequest::Step step, uint64_t sweeper, ClockPosition fence = {},
                     int64_t lease_nanos = 10 * kNanosPerSecond) {
     SweepRequest request;

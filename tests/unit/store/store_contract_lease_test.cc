@@ -383,7 +383,7 @@ TEST_P(StoreContractTest, WhoWasRefusedIsToldOfTheFill) {
 }
 
 TEST_P(StoreContractTest, WhoWasRefusedIsToldOfAnythingThatEndsTheLease) {
-  for (const char* how : {"set", "erase", "soft", "release", "sweep"}) {
+  for (const char* how : {"set", "erase", "soft", "release", "exact", "dead"}) {
     const std::string key(how);
     const FillToken token = Granted(key);
     EXPECT_EQ(Lease(key).outcome, Outcome::kHeld);
@@ -393,7 +393,8 @@ TEST_P(StoreContractTest, WhoWasRefusedIsToldOfAnythingThatEndsTheLease) {
     if (key == "release") {
       EXPECT_TRUE(Release(Releasing(key, token)));
     }
-    if (key == "sweep") EraseVersions({{key, token.token}});
+    if (key == "exact") EraseVersions({{key, token.token}});
+    if (key == "dead") EraseDead(Position(), 500, Position().epoch + 1, "dead");
     EXPECT_TRUE(AwaitWake("default:" + key)) << key;
   }
 }

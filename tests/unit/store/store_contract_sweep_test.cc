@@ -101,6 +101,60 @@ TEST_P(StoreContractTest, AScanGoesOnWhileWhatItFindsIsErased) {
   EXPECT_EQ(ScanAll().size(), 1'000u);
 }
 
+TEST_P(StoreContractTest, ErasesWhatIsDeadAndNothingElse) {
+  for (int i = 0; i < 1'300; ++i) {
+    SetTagged("key" + std::to_string(i), "value", {"all", i % 2 == 0 ? "even" : "odd"});
+  }
+  const FillToken lease = Granted("lease");
+  SetTagged("other", "value", {"odd"});
+  InvalidateTag("even");
+  InvalidateTag("odd", /*soft=*/true);
+  SetTagged("later", "value", {"even"});
+  const ClockPosition before = Position();
+  for (const int count : {1'000'000, 100, 7}) {
+    const EraseDeadResult result = EraseDead(before, count);
+    EXPECT_TRUE(result.mine);
+    EXPECT_TRUE(result.has_seen_all);
+    EXPECT_EQ(result.erased, count == 1'000'000 ? 650 : 0);
+    EXPECT_GE(result.scanned, count == 1'000'000 ? 1'303 : 653);
+    EXPECT_EQ(result.control.epoch, before.epoch);
+  }
+  EXPECT_EQ(ScanAll().size(), 653u);
+  EXPECT_TRUE(Fill("lease", lease, "loaded").applied);
+  EXPECT_EQ(Look("other").kind, Kind::kEntry);
+  EXPECT_EQ(Look("later").kind, Kind::kEntry);
+}
+
+// Which patterns match is for the caller to say: Redis must not spend its time on that.
+TEST_P(StoreContractTest, ErasesWhatIsOlderThanTheLatestPatternThatMatchesIt) {
+  Set("user:1", "old");
+  Granted("user:2");
+  Set("shop:1", "old");
+  InvalidateTag("tick");
+  const uint64_t stamp = Position().epoch;
+  Set("user:3", "new");
+  EXPECT_EQ(EraseDead(Position(), 500, stamp, "user:").erased, 1);
+  EXPECT_EQ(Look("user:1").kind, Kind::kNone);
+  EXPECT_EQ(Look("user:2").kind, Kind::kNone) << "a lease is removed, and not counted";
+  EXPECT_EQ(Look("user:3").kind, Kind::kEntry);
+  EXPECT_EQ(Look("shop:1").kind, Kind::kEntry);
+}
+
+// COHERENCE C3: what the fence and the patterns say is said of another generation.
+TEST_P(StoreContractTest, ABarrierKeepsASweepFromErasing) {
+  Set("older", "value");
+  const ClockPosition fence = Position();
+  ASSERT_TRUE(RaiseBarrierNow(store(), "default").ok());
+  Set("newer", "value");
+  const EraseDeadResult result = EraseDead(fence, 500, 1'000);
+  EXPECT_FALSE(result.mine);
+  EXPECT_NE(result.control.generation, fence.generation);
+  EXPECT_EQ(Look("newer").kind, Kind::kEntry);
+  EXPECT_EQ(EraseDead(Position()).erased, 1) << "what is of the older generation";
+  EXPECT_EQ(Look("older").kind, Kind::kNone);
+  EXPECT_EQ(Look("newer").kind, Kind::kEntry);
+}
+
 // COHERENCE C4: what was written since it was found is not erased.
 TEST_P(StoreContractTest, ErasesOnlyTheVersionThatWasFound) {
   const uint64_t old_version = Set("a", "old").current_version;

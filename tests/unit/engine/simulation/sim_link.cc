@@ -133,11 +133,20 @@ void SimLink::Scan(ScanRequest request, StoreCallback<ScanResult> done) {
 void SimLink::EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) {
   const auto execute = [this, request](const Call&) {
     absl::StatusOr<EraseResult> result = EraseVersionsNow(network_.store_, request);
-    if (result->erased > 0) network_.counts_["swept"] += static_cast<uint64_t>(result->erased);
     for (const auto& [key, version] : request.keys) network_.LeaseEnded(key);
     return result;
   };
   Send<EraseResult>("erase versions", std::move(done), execute, kNothing);
+}
+
+void SimLink::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) {
+  const auto execute = [this, request](const Call&) {
+    absl::StatusOr<EraseDeadResult> result = EraseDeadNow(network_.store_, request);
+    if (result->erased > 0) network_.counts_["swept"] += static_cast<uint64_t>(result->erased);
+    network_.Sharing(&result->control);
+    return result;
+  };
+  Send<EraseDeadResult>("erase dead", std::move(done), execute, kNothing);
 }
 
 void SimLink::Sweep(SweepRequest request, StoreCallback<SweepResult> done) {

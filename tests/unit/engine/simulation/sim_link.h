@@ -24,6 +24,7 @@ class SimLink final : public PassingStore {
   void Release(ReleaseRequest request, StoreCallback<ReleaseResult> done) override;
   void InvalidateGroups(GroupRequest request, StoreCallback<GroupResult> done) override;
   void Scan(ScanRequest request, StoreCallback<ScanResult> done) override;
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override;
   void EraseVersions(EraseVersionsRequest request, StoreCallback<EraseResult> done) override;
   void Sweep(SweepRequest request, StoreCallback<SweepResult> done) override;
   void SetWakeListener(WakeListener listener) override {
