@@ -142,7 +142,7 @@ uint64_t LogicalClock::floor() const {
 
 uint64_t LogicalClock::LatestHardPattern(std::string_view key) const {
   MutexLock lock(&mutex_);
-  return std::max(forgotten_, stamps_.LatestHardPattern(key));
+  return std::max(forgotten_, stamps_.LatestHardPattern(key, floor_));
 }
 
 std::vector<Stamp> LogicalClock::Concerning(std::string_view key, TagList tags) const {

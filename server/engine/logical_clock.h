@@ -54,7 +54,7 @@ class LogicalClock {
   uint64_t floor() const;
 
   // The latest hard stamp of a pattern that matches the key, or may: one that is no longer held counts for every key.
-  // 0: none.
+  // 0: none, but for those up to floor(), which the store was swept of.
   uint64_t LatestHardPattern(std::string_view key) const;
 
   // The stamps that concern the key or the tags, the latest first.

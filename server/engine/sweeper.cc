@@ -13,7 +13,7 @@ constexpr int64_t kRenewEvery = kLease / 3;
 constexpr int64_t kForgetEvery = 60 * kNanosPerSecond;
 // Longer than any operation of the store may take: what was read before a sweep ended has been judged by then.
 constexpr int64_t kReadsAreOver = 65 * kNanosPerSecond;
-constexpr int64_t kMostBehind = 500 * kNanosPerMilli;
+constexpr int64_t kMostBehind = 200 * kNanosPerMilli;
 constexpr size_t kWalkStep = 1'000;
 constexpr int64_t kWalkPause = kNanosPerMilli;  // in which other timers get their turn
 

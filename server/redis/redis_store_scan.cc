@@ -77,20 +77,19 @@ void RedisStore::LookAgain(LookCall call, std::vector<LongHead> again) {
     AddLook(commands, *call.name_space, call.result.items[head.item].key, head.bytes);
   }
   const OperationDeadline deadline = call.deadline;
-  connection_.Submit(
-      {std::move(commands), deadline,
-       [this, call = std::move(call), again = std::move(again)](absl::StatusOr<RedisAnswer> answer) mutable {
-         if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
-         for (size_t i = 0; i < again.size(); ++i) {
-           StoredItem& item = call.result.items[again[i].item];
-           absl::StatusOr<KeyLook> look =
-               ParseLook(answer->replies, i * kRepliesPerLook, std::move(item.key), answer->sent_nanos);
-           if (!look.ok()) return std::move(call.done)(std::move(look).status());
-           // One that has grown meanwhile stays unreadable to this call.
-           item = std::move(look->item);
-         }
-         std::move(call.done)(std::move(call.result));
-       }});
+  connection_.Submit({std::move(commands), deadline,
+                      [call = std::move(call), again = std::move(again)](absl::StatusOr<RedisAnswer> answer) mutable {
+                        if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
+                        for (size_t i = 0; i < again.size(); ++i) {
+                          StoredItem& item = call.result.items[again[i].item];
+                          absl::StatusOr<KeyLook> look =
+                              ParseLook(answer->replies, i * kRepliesPerLook, std::move(item.key), answer->sent_nanos);
+                          if (!look.ok()) return std::move(call.done)(std::move(look).status());
+                          // One that has grown meanwhile stays unreadable to this call.
+                          item = std::move(look->item);
+                        }
+                        std::move(call.done)(std::move(call.result));
+                      }});
 }
 
 void RedisStore::ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count,
@@ -131,11 +130,10 @@ void RedisStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResu
   if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   auto call = std::make_unique<EraseDeadCall>();
   call->name_space = *name_space;
-  call->deadline = connection_.DeadlineFor(request.deadline_nanos);
+  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
   call->request = std::move(request);
   call->done = std::move(done);
   const EraseDeadRequest& asked = call->request;
-  const OperationDeadline deadline = call->deadline;
   ScanKeys(**name_space, asked.cursor, asked.count, deadline,
            [this, call = std::move(call)](absl::StatusOr<ScannedKeys> scanned) mutable {
              if (!scanned.ok()) return std::move(call->done)(std::move(scanned).status());
@@ -158,7 +156,8 @@ void RedisStore::EraseDeadNext(std::unique_ptr<EraseDeadCall> call) {
                                              call->request.fence.generation);
   call->next = end;
   const NamespaceKeys* const name_space = call->name_space;
-  const OperationDeadline deadline = call->deadline;
+  // Each part has the time of an operation: how many there are is the caller's configuration.
+  const OperationDeadline deadline = connection_.DeadlineFor(call->request.deadline_nanos);
   RunScript(ScriptCall{name_space, Script::kEraseDead, deadline,
                        [this, call = std::move(call)](absl::StatusOr<RedisReplyPtr> reply) mutable {
                          if (!reply.ok()) return std::move(call->done)(std::move(reply).status());

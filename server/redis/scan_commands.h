@@ -31,7 +31,7 @@ absl::StatusOr<ScannedKeys> ParseScan(RedisReplyView reply, const NamespaceKeys&
 
 // Of the keys from `first` on, as many as one script takes. `patterns`: for each of those the latest hard stamp of a
 // pattern that matches it, or 0.
-inline constexpr size_t kKeysPerEraseDead = 500;
+inline constexpr size_t kKeysPerEraseDead = 200;
 RedisPipeline EraseDeadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, size_t first,
                                 const std::vector<uint64_t>& patterns, ClockPosition known, uint64_t generation);
 // Adds to what `result` already counts.

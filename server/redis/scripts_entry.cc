@@ -298,6 +298,8 @@ if control.generation ~= ARGV[3] then return { 0, 0, 0, members } end
 local generation = to_bytes(control.generation)
 local call, byte, sub, number = redis.pcall, string.byte, string.sub, struct.unpack
 local magic_number = number('>I4', magic)
+-- No hard stamp is later: most of what was written since needs no look at its tags.
+local hard = number_of(control, 'hard')
 
 local stamps = {}
 local function latest_of(tags)
@@ -315,8 +317,9 @@ end
 
 local function is_dead(key, head, epoch, pattern)
   if pattern and tonumber(pattern) > epoch then return true end
+  if hard <= epoch then return false end
   local tags_end = 96 + number('>I2', head, 89)
-  local tags = tags_end <= #head and sub(head, 97, tags_end) or call('GETRANGE', key, '96', tags_end - 1)
+  local tags = tags_end <= #head and sub(head, 97, tags_end) or redis.call('GETRANGE', key, '96', tags_end - 1)
   return (stamps[tags] or latest_of(tags)) > epoch
 end
 
@@ -325,11 +328,16 @@ local dead, erased, newer = {}, 0, 0
 for i = 2, #keys do
   local key = keys[i]
   local head = call('GETRANGE', key, '0', '159')
-  if type(head) == 'string' and #head >= 96 then
+  if type(head) ~= 'string' then
+    -- Another type is not ours. Any other error must not look like nothing: the sweep would retire stamps unseen.
+    if not head.err or string.sub(head.err, 1, 9) ~= 'WRONGTYPE' then return head end
+  elseif #head >= 96 then
     local first, format, flags, _, born, epoch = number('>I4BBI2c8I8', head)
     if first == magic_number and (format > 1 or flags > 7) then
-      newer = 1
-    elseif first == magic_number and (born ~= generation or is_dead(key, head, epoch, patterns[i + 2])) then
+      -- Of another generation it is dead to every release, and without a time to live it is nobody's.
+      if born == generation and call('PTTL', key) ~= -1 then newer = 1 end
+    elseif first == magic_number and format == 1 and
+        (born ~= generation or is_dead(key, head, epoch, patterns[i + 2])) then
       dead[#dead + 1] = key
       if flags ~= 2 then erased = erased + 1 end
       if byte(head, 91) == 3 then wake(keys[1], key) end

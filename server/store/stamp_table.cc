@@ -233,19 +233,19 @@ Judgement StampTable::Judge(std::string_view key, TagList tags, uint64_t epoch) 
   return stale ? Judgement::kStale : Judgement::kValid;
 }
 
-uint64_t StampTable::LatestHardPattern(std::string_view key) const {
-  uint64_t latest = 0;
+uint64_t StampTable::LatestHardPattern(std::string_view key, uint64_t epoch) const {
+  uint64_t latest = epoch;
   const auto is_later = [&](const Epochs& epochs) { return epochs[kHard] > latest; };
   impl_->prefixes.AnyOf(key, is_later, [&](const NamedStamps::Record& record) {
     latest = record.epochs[kHard];
     return false;
   });
-  impl_->patterns.AnyLater(kHard, latest, [&](std::string_view pattern, uint64_t epoch) {
+  impl_->patterns.AnyLater(kHard, latest, [&](std::string_view pattern, uint64_t at) {
     if (!MatchesPattern(pattern, key)) return false;
-    latest = epoch;
+    latest = at;
     return true;
   });
-  return latest;
+  return latest > epoch ? latest : 0;
 }
 
 void StampTable::Forget(uint64_t epoch) {

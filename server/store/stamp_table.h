@@ -39,8 +39,8 @@ class StampTable {
   void ForgetHardPatterns(uint64_t epoch);
   void Clear();
 
-  // The latest hard stamp of a pattern that matches the key; 0: there is none.
-  uint64_t LatestHardPattern(std::string_view key) const;
+  // The latest hard stamp, of those later than `epoch`, of a pattern that matches the key; 0: there is none.
+  uint64_t LatestHardPattern(std::string_view key, uint64_t epoch) const;
 
   // Those later than `epoch`, the earliest first.
   std::vector<Stamp> Later(uint64_t epoch) const;

@@ -86,6 +86,7 @@ class Run {
     std::printf(
         "gets, median of %zu and %zu times %.0f s: %.0f/s before and after, %.0f/s during the sweep (%.1f %%)\n",
         baseline.size(), during.size(), kWindowSeconds, usual, swept, 100 * swept / usual);
+    Check(!baseline.empty() && !during.empty(), "there was time to measure in");
     Check(swept >= usual * Bounds::kThroughputRatio, "Gets keep 90 % of their throughput");
     return ok_;
   }

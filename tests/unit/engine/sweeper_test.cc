@@ -1,11 +1,29 @@
 #include "server/engine/sweeper.h"
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/passing_store.h"
 #include "tests/support/store_calls.h"
 #include "tests/unit/engine/loading_fixture.h"
 
 namespace larder {
 namespace {
+
+// Answers steps of sweeps otherwise than the store would.
+class StepStore final : public PassingStore {
+ public:
+  using PassingStore::PassingStore;
+
+  void EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResult> done) override {
+    PassingStore::EraseDead(std::move(request), [this, done = std::move(done)](auto result) mutable {
+      result->has_seen_all = has_seen_all;
+      result->mine = mine;
+      std::move(done)(std::move(result));
+    });
+  }
+
+  bool has_seen_all = true;
+  bool mine = true;
+};
 
 class SweeperTest : public LoadingTest {
  protected:
@@ -31,12 +49,13 @@ class SweeperTest : public LoadingTest {
     options.max_keys_per_second = max_keys_per_second;
     options.step_keys = step_keys;
     options.id = 1;
-    sweeper_ = std::make_unique<Sweeper>(options, engine_.get(), &store_, &clock_, &scheduler_, &registry_);
+    sweeper_ = std::make_unique<Sweeper>(options, engine_.get(), &steps_, &clock_, &scheduler_, &registry_);
     sweeper_->Start();
   }
   Sweeper::Progress Progress() const { return sweeper_->progress()[0]; }
   int64_t KeysStored() { return DescribeNow(embedded_)->keys; }
 
+  StepStore steps_{&store_};
   std::unique_ptr<Sweeper> sweeper_;
 };
 
@@ -133,6 +152,23 @@ TEST_F(SweeperTest, LeavesToAnotherWhatThatOneSweeps) {
   // The other has died: its right ends.
   Pass(10'000);
   EXPECT_EQ(KeysStored(), 75);
+}
+
+// COHERENCE C4: a stamp is forgotten once everything that it may concern has been looked at, and not before.
+TEST_F(SweeperTest, RetiresNothingWhereNotAllWasSeenOrTheSweepIsNotItsOwnAnyMore) {
+  PutAHundred();
+  StartSweeper();
+  Invalidate({.patterns = {"k?"}});
+  for (bool* held_up : {&steps_.has_seen_all, &steps_.mine}) {
+    *held_up = false;
+    Pass(40'000);
+    EXPECT_TRUE(Progress().pending);
+    EXPECT_EQ(ReadControlNow(embedded_, "default", {})->stamps.size(), 1u);
+    *held_up = true;
+  }
+  Pass(40'000);
+  EXPECT_FALSE(Progress().pending);
+  EXPECT_EQ(ReadControlNow(embedded_, "default", {})->stamps.size(), 0u);
 }
 
 TEST_F(SweeperTest, GivesUpWhereTheStoreFailsAndTriesAgain) {

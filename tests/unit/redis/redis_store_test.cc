@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/redis/scripts.h"
 #include "tests/support/redis_store_fixture.h"
 
@@ -43,6 +44,8 @@ class RedisStoreTest : public RedisStoreFixture {
     EXPECT_EQ(EraseNow(*store_, {"default", {"lease"}, {5}, 0})->erased, 1);
     EXPECT_TRUE(InvalidateGroupsNow(*store_, TagAndPattern()).ok());
     EXPECT_EQ(LookNow(*store_, {"default", {"lease"}, {}, 0})->items[0].kind, StoredItem::Kind::kEntry);
+    const ClockPosition fence = {Generation(*store_), 1};
+    EXPECT_EQ(EraseDeadNow(*store_, {"default", "", 100, fence, nullptr, {}, 0})->erased, 0);
     EXPECT_EQ(ScanNow(*store_, {"default", "", 1'000, {}, 0})->items.size(), 3u);
     EXPECT_EQ(EraseVersionsNow(*store_, {"default", {{"lease", 5}}, 0})->erased, 1);
     SweepRequest sweep{"default", SweepRequest::Step::kBegin, 1, kMinute, {}, {}, 0};
@@ -129,9 +132,26 @@ TEST_F(RedisStoreTest, ASweepTellsOfWhatItCannotJudge) {
   for (const auto& [key, value] : {std::pair("format", format), std::pair("flag", flag)}) {
     put(key, value);
     EXPECT_FALSE(sweep().has_seen_all) << key;
+    Redis({"PERSIST", std::string("larder:default:e:") + key});
+    EXPECT_TRUE(sweep().has_seen_all) << "what nobody reads holds nothing up";
     Redis({"DEL", std::string("larder:default:e:") + key});
   }
-  EXPECT_TRUE(sweep().has_seen_all);
+  format[4] = 0;
+  put("zero", format);
+  EXPECT_EQ(sweep().erased, 0) << "no format of ours";
+}
+
+// COHERENCE C4: what could not be looked at must not pass for nothing.
+TEST_F(RedisStoreTest, ASweepThatMayNotLookFails) {
+  StartServer();
+  ASSERT_EQ(Redis({"ACL", "SETUSER", "larder", "on", ">secret", "~*", "&*", "+@all", "-getrange"}), "OK");
+  RedisOptions options = PatientOptions();
+  options.user = "larder";
+  options.password = "secret";
+  StartStore(options);
+  ASSERT_EQ(Redis({"SET", "larder:default:e:key", "v", "PX", "60000"}), "OK");
+  const ClockPosition fence = {Generation(*store_), 2};
+  EXPECT_FALSE(EraseDeadNow(*store_, {"default", "", 1'000, fence, nullptr, {}, 0}).ok());
 }
 
 TEST_F(RedisStoreTest, ALookTellsWhatItCannotRead) {
@@ -301,13 +321,15 @@ TEST_F(RedisStoreTest, WithoutMemoryWritesFailButInvalidationsDoNot) {
 // COHERENCE C6, E5.
 TEST_F(RedisStoreTest, WithoutMemoryEverythingThatInvalidatesOrFreesWorks) {
   StartBoth();
-  for (const char* key : {"hard", "soft", "exact"}) ASSERT_TRUE(Set(*store_, key, "value").ok());
+  for (const char* key : {"hard", "soft", "exact", "dead"}) ASSERT_TRUE(Set(*store_, key, "value").ok());
   ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory-policy", "noeviction"}), "OK");
   ASSERT_EQ(Redis({"CONFIG", "SET", "maxmemory", "1"}), "OK");
   const uint64_t version = last_version_.load();
   EXPECT_EQ(EraseNow(*store_, {"default", {"hard"}, {}, 0})->erased, 1);
   EXPECT_EQ(EraseNow(*store_, {"default", {"soft"}, {9}, 0})->erased, 1);
-  EXPECT_EQ(EraseVersionsNow(*store_, {"default", {{"exact", version}}, 0})->erased, 1);
+  EXPECT_EQ(EraseVersionsNow(*store_, {"default", {{"exact", version - 1}}, 0})->erased, 1);
+  const auto is_dead = [](std::string_view key) { return key == "dead" ? 2 : 0; };
+  EXPECT_EQ(EraseDeadNow(*store_, {"default", "", 100, {Generation(*store_), 1}, is_dead, {}, 0})->erased, 1);
   for (const bool soft : {false, true}) {
     GroupRequest groups = TagAndPattern();
     groups.soft = soft;
@@ -339,6 +361,9 @@ TEST_F(RedisStoreTest, WithoutMemoryScriptsWithoutFlagsWorkToo) {
     return Redis(args);
   };
   EXPECT_EQ(run(Script::kErase, {"2", kControlKey, "larder:default:e:soft", "soft", "12345678"}), "1");
+  const std::string in_force = absl::StrCat(absl::Hex(Generation(*store_), absl::kZeroPad16));
+  EXPECT_THAT(run(Script::kEraseDead, {"2", kControlKey, "larder:default:e:soft", in_force, "0", in_force, "9"}),
+              testing::StartsWith("1\n1\n0\n"));
   Redis({"DEL", kControlKey});
   EXPECT_THAT(run(Script::kEnsure, {"1", kControlKey, generation, "id"}), HasSubstr("head:1:00000000000000ab:id"));
   const std::vector<std::string> group = {"1", kControlKey, generation, "0", "h", "0", "10", "10", "1", "tag"};

@@ -80,7 +80,7 @@ TEST_F(RedisWakeTest, NewsIsPublishedOnlyWhereSomebodyWaits) {
     const std::string prefix = waited ? "waited " : "unwaited ";
     const int64_t before = Calls("publish");
     std::map<std::string, FillToken> leases;
-    for (const char* how : {"fill", "set", "erase", "soft", "release", "sweep"}) {
+    for (const char* how : {"fill", "set", "erase", "soft", "release", "exact", "dead"}) {
       leases[how] = LeaseOf(prefix + how, waited);
     }
     EXPECT_TRUE(Fill(*store_, prefix + "fill", leases["fill"], "v")->applied);
@@ -88,12 +88,14 @@ TEST_F(RedisWakeTest, NewsIsPublishedOnlyWhereSomebodyWaits) {
     EXPECT_TRUE(EraseNow(*store_, {"default", {prefix + "erase", "absent"}, {}, 0}).ok());
     EXPECT_TRUE(EraseNow(*store_, {"default", {prefix + "soft"}, {last_version_.fetch_add(1)}, 0}).ok());
     EXPECT_TRUE(ReleaseNow(*store_, {"default", prefix + "release", leases["release"].token, 0, 0, 0, 0})->held);
-    EXPECT_TRUE(EraseVersionsNow(*store_, {"default", {{prefix + "sweep", leases["sweep"].token}}, 0}).ok());
-    EXPECT_EQ(Calls("publish") - before, waited ? 6 : 0);
+    EXPECT_TRUE(EraseVersionsNow(*store_, {"default", {{prefix + "exact", leases["exact"].token}}, 0}).ok());
+    const auto is_dead = [&](std::string_view key) { return key == prefix + "dead" ? uint64_t{1} << 50 : 0; };
+    EXPECT_TRUE(EraseDeadNow(*store_, {"default", "", 1'000, {Generation(*store_), 1}, is_dead, {}, 0}).ok());
+    EXPECT_EQ(Calls("publish") - before, waited ? 7 : 0);
     // Once told they are told of no more: nobody waits for the entry that is there now.
     EXPECT_TRUE(Set(*store_, prefix + "fill", "v")->applied);
     EXPECT_TRUE(EraseNow(*store_, {"default", {prefix + "fill"}, {}, 0}).ok());
-    EXPECT_EQ(Calls("publish") - before, waited ? 6 : 0);
+    EXPECT_EQ(Calls("publish") - before, waited ? 7 : 0);
     if (!waited) continue;
     for (const auto& [how, token] : leases) EXPECT_TRUE(AwaitTold(prefix + how)) << how;
   }

@@ -144,9 +144,9 @@ class NaiveTable {
                      [](const Stamp& a, const Stamp& b) { return a.epoch > b.epoch; });
     return concerning;
   }
-  uint64_t LatestHardPattern(std::string_view key) const {
+  uint64_t LatestHardPattern(std::string_view key, uint64_t epoch) const {
     for (const Stamp& stamp : Concerning(key, TagList(""))) {
-      if (stamp.group == Group::kPattern && !stamp.soft) return stamp.epoch;
+      if (stamp.group == Group::kPattern && !stamp.soft && stamp.epoch > epoch) return stamp.epoch;
     }
     return 0;
   }
@@ -207,7 +207,7 @@ class Walk {
     const TagList tags(encoded);
     const uint64_t epoch = Below(epoch_ + 2);
     ASSERT_EQ(table_.Judge(key, tags, epoch), naive_.Judge(key, tags, epoch)) << key << " at " << epoch;
-    ASSERT_EQ(table_.LatestHardPattern(key), naive_.LatestHardPattern(key)) << key;
+    ASSERT_EQ(table_.LatestHardPattern(key, epoch), naive_.LatestHardPattern(key, epoch)) << key;
     if (Below(8) != 0) return;
     ASSERT_EQ(table_.Later(epoch), naive_.Later(epoch));
     ASSERT_EQ(Ordered(table_.Concerning(key, tags)), Ordered(naive_.Concerning(key, tags)));

@@ -140,6 +140,16 @@ TEST_P(StoreContractTest, ErasesWhatIsOlderThanTheLatestPatternThatMatchesIt) {
   EXPECT_EQ(Look("shop:1").kind, Kind::kEntry);
 }
 
+TEST_P(StoreContractTest, ErasesByPatternsHoweverManyKeysThereAre) {
+  for (const int count : {1'000'000, 7}) {
+    const std::string round = std::to_string(count) + ":";
+    for (int i = 0; i < 900; ++i) Set(round + (i % 3 == 0 ? "dead:" : "kept:") + std::to_string(i), "value");
+    EXPECT_EQ(EraseDead(Position(), count, Position().epoch + 1, round + "dead:").erased, 300);
+    for (const auto& [key, item] : ScanAll()) EXPECT_EQ(key.find("dead"), std::string::npos) << key;
+  }
+  EXPECT_EQ(ScanAll().size(), 1'200u);
+}
+
 // COHERENCE C3: what the fence and the patterns say is said of another generation.
 TEST_P(StoreContractTest, ABarrierKeepsASweepFromErasing) {
   Set("older", "value");
