@@ -15,6 +15,7 @@
 #include "server/config/resources.h"
 #include "server/engine/cache_engine.h"
 #include "server/engine/inspector.h"
+#include "server/engine/near_leases.h"
 #include "server/engine/sweeper.h"
 #include "server/engine/timer_thread.h"
 #include "server/engine/warm_jobs.h"
@@ -52,6 +53,7 @@ struct Application::Parts {
   std::unique_ptr<OriginLoop> origin_loop;
   std::map<std::string, std::unique_ptr<GrpcOrigin>> origins;  // by namespace
   std::unique_ptr<CacheEngine> engine;
+  std::unique_ptr<NearLeases> near_leases;
   std::unique_ptr<Sweeper> sweeper;
   std::unique_ptr<Inspector> inspector;
   std::unique_ptr<WarmJobs> warm_jobs;
@@ -65,6 +67,7 @@ struct Application::Parts {
 namespace {
 
 constexpr char kVersion[] = LARDER_VERSION;
+constexpr int64_t kRenewalsPerLease = 4;  // so that one that is late, or lost, costs no near hit
 constexpr int64_t kNotePatienceNanos = kNanosPerSecond;
 constexpr char kPlainText[] = "text/plain; charset=utf-8";
 constexpr char kExpositionFormat[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -93,6 +96,7 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->operation_timeout_nanos = redis.operation_timeout_ms * kNanosPerMilli;
   options->min_backoff_nanos = redis.min_backoff_ms * kNanosPerMilli;
   options->max_backoff_nanos = redis.max_backoff_ms * kNanosPerMilli;
+  options->renew_every_nanos = settings.near.lease_ms * kNanosPerMilli / kRenewalsPerLease;
   options->max_pending = static_cast<size_t>(redis.max_pending);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
   if (absl::Status status = CheckRedisOptions(*options); !status.ok()) {
@@ -218,6 +222,9 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   for (const auto& [name, origin] : parts->origins) engine.origins[name] = origin.get();
   parts->engine = std::make_unique<CacheEngine>(std::move(engine), parts->store.get(), clock, parts->scheduler.get(),
                                                 &parts->registry);
+  parts->near_leases =
+      std::make_unique<NearLeases>(parts->engine.get(), settings.near.lease_ms * kNanosPerMilli, &parts->registry);
+  if (settings.near.tracking) parts->store->SetNearHolder(parts->near_leases.get());
   parts->sweeper = std::make_unique<Sweeper>(
       Sweeper::Options{.interval_nanos = settings.sweep.interval_ms * kNanosPerMilli,
                        .max_keys_per_second = settings.sweep.max_keys_per_second,
@@ -252,8 +259,12 @@ void Application::AddMetrics() {
                           {}, [limit = static_cast<double>(DetectResources().memory_bytes)] { return limit; });
   parts.registry.AddGauge("larder_build_info", "1, with the release in the label.", {{"version", kVersion}},
                           [] { return 1.0; });
-  parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent.",
-                          {{"mode", parts.store->exclusive() ? "exclusive" : "age"}}, [] { return 1.0; });
+  for (const char* mode : {"exclusive", "tracking", "age"}) {
+    parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent just now.",
+                            {{"mode", mode}}, [mode = std::string_view(mode), store = parts.store.get()] {
+                              return mode == CoherenceMode(*store) ? 1.0 : 0.0;
+                            });
+  }
   parts.store_gauges = std::make_unique<StoreGauges>(parts.store.get(), parts.clock, &parts.registry);
   parts.store_gauges->Refresh();
 }

@@ -155,6 +155,8 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddDuration("grpc.drain_timeout", settings.grpc.drain_timeout_ms);
   items.AddText("operations.listen", settings.operations.listen);
   items.AddBytes("near.capacity_bytes", settings.near.capacity_bytes);
+  items.AddText("near.coherence", settings.near.tracking ? "tracking" : "age");
+  items.AddDuration("near.lease", settings.near.lease_ms);
   items.AddBytes("store.embedded.capacity_bytes", settings.embedded.capacity_bytes);
   AddRedis(settings.redis, items);
   for (const NamespacePolicy& policy : settings.namespaces) AddNamespace(policy, items);

@@ -136,6 +136,19 @@ ServerSettings::Redis ResolveRedis(const Section& section) {
   return redis;
 }
 
+ServerSettings::Near ResolveNear(const Section& section, const Resources& resources) {
+  ServerSettings::Near near;
+  const int64_t fallback = std::min(resources.memory_bytes / 4, kGiB);
+  near.capacity_bytes = section.Integer("capacity_bytes", {fallback, 0, 1'024 * kGiB});
+  const std::string coherence = section.Text("coherence", "age");
+  near.tracking = coherence == "tracking";
+  if (!near.tracking && coherence != "age") {
+    section.AddProblem("coherence", absl::StrCat(Quote(coherence), ", must be age or tracking"));
+  }
+  near.lease_ms = section.Integer("lease", {near.lease_ms, 100, kMinute});
+  return near;
+}
+
 ServerSettings::Sweep ResolveSweep(const Section& section) {
   ServerSettings::Sweep sweep;
   sweep.interval_ms = section.Integer("interval", {sweep.interval_ms, 100, kHour});
@@ -179,8 +192,7 @@ ServerSettings Resolve(const config::v1::ServerConfig& config, const Resources& 
   settings.grpc = ResolveGrpc(Section("grpc", config.grpc(), &findings), resources);
   settings.operations.listen =
       ResolveListen(Section("operations", config.operations(), &findings), "127.0.0.1:9090", true);
-  settings.near.capacity_bytes =
-      Section("near", config.near(), &findings).Integer("capacity_bytes", {std::min(quarter, kGiB), 0, 1'024 * kGiB});
+  settings.near = ResolveNear(Section("near", config.near(), &findings), resources);
   settings.embedded.capacity_bytes =
       Section("store.embedded", config.store().embedded(), &findings)
           .Integer("capacity_bytes", {std::clamp(quarter, kMiB, 4 * kGiB), kMiB, 1'024 * kGiB});

@@ -32,6 +32,8 @@ struct ServerSettings {
   };
   struct Near {
     int64_t capacity_bytes = 0;  // 0: no near tier
+    bool tracking = false;       // else entries go by their age alone
+    int64_t lease_ms = 1'000;    // of tracking
   };
   struct Embedded {
     int64_t capacity_bytes = 0;

@@ -16,6 +16,9 @@ constexpr std::string_view kDefaultNamespace = "default";
 // A sliding entry is given its time again once a tenth of it is gone, not on each read.
 constexpr int64_t kSlidesPerTtl = 10;
 
+// A caller ends its call by itself; this is how long the server goes on holding it.
+constexpr int64_t kLookForOverdueEvery = 20 * kNanosPerMilli;
+
 GetAnswer Answer(EntryRef entry, Tier tier, bool invalidated_soft, int64_t now) {
   const EntryMeta& meta = entry->meta();
   GetAnswer answer;
@@ -206,13 +209,16 @@ int64_t CacheEngine::WaitEnd(const Keyspace& space, const CallContext& call, int
 
 std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view key, uint64_t hash,
                                                int64_t now) const {
+  // Before the look: what the lease answers for has then been dropped and is known to who judges.
+  const bool is_current = IsCurrent(space, now);
   EntryRef entry = space.near().Find(key, hash, now);
   if (!entry) return std::nullopt;
   const Judgement judgement = space.clock().Judge(key, *entry);
   if (judgement == Judgement::kDead) return std::nullopt;
-  // Where others write to the store too, a near entry is trusted for a bounded time from the sending of the read that
-  // brought it, with its stamps: a write that was acknowledged longer ago than that is in it.
-  if (!store_->exclusive() && now - entry->meta().read_nanos >= space.policy().near_max_age_ms * kNanosPerMilli) {
+  // Where others write to the store too, a near entry is trusted while their writes are being told (COHERENCE N1), and
+  // else for a bounded time from the sending of the read that brought it, with its stamps: a write that was
+  // acknowledged longer ago than that is in it.
+  if (!is_current && now - entry->meta().read_nanos >= space.policy().near_max_age_ms * kNanosPerMilli) {
     space.metrics().near_aged.Add();
     return std::nullopt;
   }
@@ -241,10 +247,14 @@ void CacheEngine::KeepFresh(Keyspace& space, std::string_view key, const GetAnsw
   }
 }
 
+bool CacheEngine::IsCurrent(const Keyspace& space, int64_t now) const {
+  return store_->exclusive() || (space.IsNearLeased(now) && space.policy().near_max_age_ms > 0);
+}
+
 void CacheEngine::JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get) {
   // COHERENCE N4: in place of a near lease, the age that a near entry may have.
   const int64_t sent_from =
-      store_->exclusive() ? 0 : get.started_nanos - space.policy().near_max_age_ms * kNanosPerMilli + 1;
+      IsCurrent(space, get.started_nanos) ? 0 : get.started_nanos - space.policy().near_max_age_ms * kNanosPerMilli + 1;
   if (!get.from_store && space.reads().Join(key, hash, space.marks().Current(hash), sent_from, get)) return;
   PendingGets gets;
   gets.push_back(std::move(get));
@@ -257,22 +267,28 @@ void CacheEngine::ReadStore(Keyspace& space, std::string key, uint64_t hash, Pen
   flight->hash = hash;
   flight->mark = space.marks().Current(hash);
   flight->sent_nanos = clock_->NowNanos();
-  // Whoever joins later may have more time: it is then read for again (Land).
-  int64_t deadline_nanos = 0;
-  for (const PendingGet& get : gets) deadline_nanos = std::max(deadline_nanos, get.deadline_nanos);
   flight->gets = std::move(gets);
   space.reads().Begin(flight);
+  EndOverdueLater(space);
+  // The store's own timeout is the flight's: each Get in it has a deadline of its own, and what comes too late for one
+  // is there for the next.
   ReadRequest read{.name_space = space.name(),
                    .keys = {flight->key},
                    .known = space.clock().known(),
-                   .deadline_nanos = deadline_nanos};
+                   .deadline_nanos = std::numeric_limits<int64_t>::max()};
   store_->Read(std::move(read),
                [this, &space, flight](absl::StatusOr<ReadResult> result) { Land(space, *flight, std::move(result)); });
 }
 
 void CacheEngine::Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result) {
   PendingGets gets = space.reads().Land(flight);
-  if (!result.ok()) return FailRead(space, flight, result.status(), std::move(gets));
+  if (!result.ok()) {
+    for (PendingGet& get : gets) {
+      space.metrics().get_errors.Add();
+      std::move(get.done)(result.status());
+    }
+    return;
+  }
   space.Absorb(result->control);
   EntryRef& entry = result->entries[0];
   if (MayBeSwept(entry, result->control)) {
@@ -291,19 +307,18 @@ void CacheEngine::Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadR
   if (!unanswered.empty()) space.loader().Miss(flight.key, found, std::move(unanswered));
 }
 
-// The deadline was that of the Gets that began the flight, so it says nothing of those who have time left.
-void CacheEngine::FailRead(Keyspace& space, ReadFlight& flight, const absl::Status& status, PendingGets gets) {
-  const int64_t now = clock_->NowNanos();
-  PendingGets others;
-  for (PendingGet& get : gets) {
-    if (absl::IsDeadlineExceeded(status) && get.deadline_nanos > now) {
-      others.push_back(std::move(get));
-      continue;
+// One task of the scheduler looks at all reads of the namespace, as long as there are any.
+void CacheEngine::EndOverdueLater(Keyspace& space) {
+  if (!space.reads().ClaimLook()) return;
+  scheduler_->At(clock_->NowNanos() + kLookForOverdueEvery, [this, &space] {
+    bool more = false;
+    PendingGets overdue = space.reads().TakeOverdue(clock_->NowNanos(), &more);
+    for (PendingGet& get : overdue) {
+      space.metrics().get_errors.Add();
+      std::move(get.done)(absl::DeadlineExceededError("the deadline passed while waiting for the store"));
     }
-    space.metrics().get_errors.Add();
-    std::move(get.done)(status);
-  }
-  if (!others.empty()) ReadStore(space, flight.key, flight.hash, std::move(others));
+    if (more) EndOverdueLater(space);
+  });
 }
 
 GetAnswer CacheEngine::FromStore(Keyspace& space, std::string_view key, uint64_t hash, uint64_t mark, EntryRef entry,

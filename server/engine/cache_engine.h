@@ -128,13 +128,16 @@ class CacheEngine {
   absl::Status CheckGet(const Keyspace& space, const GetCommand& command) const;
   int64_t WaitEnd(const Keyspace& space, const CallContext& call, int64_t wait_ms, int64_t now) const;
 
+  // Whether what was read before is still what would be read, however long ago: nobody else writes, or what others
+  // write is being told (COHERENCE N1).
+  bool IsCurrent(const Keyspace& space, int64_t now) const;
   // The near tier's answer, or none.
   std::optional<GetAnswer> FromNear(Keyspace& space, std::string_view key, uint64_t hash, int64_t now) const;
   // Joins a read of the key that is under way, if it may, or sends one.
   void JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get);
   void ReadStore(Keyspace& space, std::string key, uint64_t hash, PendingGets gets);
   void Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result);
-  void FailRead(Keyspace& space, ReadFlight& flight, const absl::Status& status, PendingGets gets);
+  void EndOverdueLater(Keyspace& space);
 
   // What an entry that the store sent is worth: an answer, and admitted to the near tier, or no entry. `found` then
   // says what it was.
@@ -149,7 +152,7 @@ class CacheEngine {
   void ReadBatch(std::shared_ptr<Batch> batch, int64_t deadline_nanos);
   void LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadline_nanos, absl::StatusOr<ReadResult> result);
   void LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,
-                   const std::vector<Loader::Found>& found);
+                   const std::vector<Loader::Found>& found, int64_t deadline_nanos);
 
   // What of a write is not in the command.
   struct WriteTerms {

@@ -129,11 +129,11 @@ void CacheEngine::LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadlin
     space.metrics().misses.Add(missing.size());
     return std::move(batch->done)(std::move(batch->items));
   }
-  LoadMissing(batch, missing, found);
+  LoadMissing(batch, missing, found, deadline_nanos);
 }
 
 void CacheEngine::LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,
-                              const std::vector<Loader::Found>& found) {
+                              const std::vector<Loader::Found>& found, int64_t deadline_nanos) {
   batch->loading.store(missing.size());
   for (size_t i : missing) {
     PendingGets gets(1);
@@ -141,6 +141,7 @@ void CacheEngine::LoadMissing(const std::shared_ptr<Batch>& batch, const std::ve
     gets[0].wait_until_nanos = batch->wait_until_nanos;
     gets[0].fresh_only = batch->fresh_only;
     gets[0].from_store = batch->from_store;
+    gets[0].deadline_nanos = deadline_nanos;
     gets[0].done = [batch, index = batch->wanted[i].index](absl::StatusOr<GetAnswer> answer) {
       BatchGetItem& item = batch->items[index];
       item.available = answer.ok();

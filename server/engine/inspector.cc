@@ -173,7 +173,7 @@ Inspection Inspector::Conclude(Keyspace& space, const StoredItem& stored) const 
   // As the engine reads: the near tier first, if it may still be trusted.
   const int64_t max_age = policy.near_max_age_ms * kNanosPerMilli;
   const int64_t read_ago = near.head ? now - near.head->meta().read_nanos : 0;
-  const bool bounded = !store_->exclusive();
+  const bool bounded = !store_->exclusive() && !(space.IsNearLeased(now) && max_age > 0);
   const bool aged = bounded && read_ago >= max_age;
   if (IsServed(by_near) && !aged) {
     const bool same = stored.head && stored.head->meta().version == near.head->meta().version && by_store == by_near;

@@ -82,7 +82,7 @@ KeyspaceMetrics::KeyspaceMetrics(Registry& registry, const std::string& name)
       invalidated_groups(Invalidations(registry, name, "group", "ok")),
       invalidated_groups_errors(Invalidations(registry, name, "group", "error")),
       collapses(Invalidations(registry, name, "group", "collapsed")),
-      swept(registry.AddCounter("cache_swept_total", "Entries and leases that a sweep of this replica removed.",
+      swept(registry.AddCounter("cache_swept_total", "Entries that a sweep of this replica removed.",
                                 {{"namespace", name}})),
       fill_latency(registry.AddHistogram("cache_fill_seconds", "Time that the origin took to load a value.",
                                          {{"namespace", name}})),
@@ -130,8 +130,11 @@ Keyspace::~Keyspace() = default;
 void Keyspace::SetLoader(std::unique_ptr<Loader> loader) { loader_ = std::move(loader); }
 
 void Keyspace::Absorb(const ControlUpdate& update) {
-  if (!clock_.Apply(update)) return;
   // COHERENCE C4.
+  if (clock_.Apply(update)) ForgetNear();
+}
+
+void Keyspace::ForgetNear() {
   marks_.MarkAll();
   near_.Clear();
 }

@@ -90,8 +90,15 @@ class Keyspace {
   // that an invalidation may have been missed, the near tier is emptied and nothing under way enters it.
   void Absorb(const ControlUpdate& update);
 
+  // COHERENCE N1: until then near entries may be served however long ago they were read. 0: by their age alone.
+  void RenewNear(int64_t until_nanos) { near_until_nanos_.store(until_nanos, std::memory_order_release); }
+  bool IsNearLeased(int64_t now_nanos) const { return now_nanos < near_until_nanos_.load(std::memory_order_acquire); }
+  // Empties the near tier, and nothing under way enters it.
+  void ForgetNear();
+
   NearCache& near() { return near_; }
   LogicalClock& clock() { return clock_; }
+  const LogicalClock& clock() const { return clock_; }
   WriteMarks& marks() { return marks_; }
   ReadFlights& reads() { return reads_; }
   Loader& loader() { return *loader_; }
@@ -105,6 +112,7 @@ class Keyspace {
   const std::string name_;
   NearCache near_;
   LogicalClock clock_;
+  std::atomic<int64_t> near_until_nanos_{0};
   WriteMarks marks_;
   ReadFlights reads_;
   RefreshMemo slides_;

@@ -3,6 +3,7 @@
 #define LARDER_SERVER_ENGINE_READ_FLIGHTS_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "core/mutex.h"
 #include "server/engine/pending_get.h"
 
@@ -37,15 +39,22 @@ class ReadFlights {
   // Nobody joins it any more; its Gets are the caller's.
   PendingGets Land(ReadFlight& flight);
 
+  // Takes the Gets out whose deadline has come. `more`: there are flights, so that it is to be called again.
+  PendingGets TakeOverdue(int64_t now_nanos, bool* more);
+  // True if nobody has claimed it since TakeOverdue was called last: the next call of it is the caller's.
+  bool ClaimLook() { return !is_looked_after_.exchange(true, std::memory_order_acq_rel); }
+
  private:
   static constexpr size_t kShards = 16;
   struct Shard {
     Mutex mutex;
-    absl::flat_hash_map<std::string, std::shared_ptr<ReadFlight>> flights ABSL_GUARDED_BY(mutex);
+    absl::flat_hash_map<std::string, std::shared_ptr<ReadFlight>> flights ABSL_GUARDED_BY(mutex);  // that can be joined
+    absl::flat_hash_set<std::shared_ptr<ReadFlight>> all ABSL_GUARDED_BY(mutex);
   };
   Shard& ShardFor(uint64_t hash) { return shards_[(hash >> 40) % kShards]; }
 
   std::array<Shard, kShards> shards_;
+  std::atomic<bool> is_looked_after_{false};
 };
 
 }  // namespace larder

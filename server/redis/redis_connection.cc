@@ -49,6 +49,11 @@ BreakerState RedisConnection::breaker() const {
   return trying_.load() ? BreakerState::kHalfOpen : BreakerState::kOpen;
 }
 
+std::string RedisConnection::identity() const {
+  MutexLock lock(&detail_mutex_);
+  return identity_;
+}
+
 std::string RedisConnection::detail() const {
   MutexLock lock(&detail_mutex_);
   return detail_;
@@ -242,6 +247,10 @@ void RedisConnection::HandshakeStep() {
 void RedisConnection::BecomeReady() {
   facts_ = handshake_->facts();
   handshake_.reset();
+  {
+    MutexLock lock(&detail_mutex_);
+    identity_ = facts_.identity;
+  }
   backoff_.Reset();
   loop_->CancelTimer(connect_timer_);
   connect_timer_ = {};

@@ -71,6 +71,8 @@ class RedisConnection final : private RedisSession::Listener {
   StoreInfo::State state() const { return state_.load(); }
   BreakerState breaker() const;
   int64_t disconnects() const { return disconnects_.load(); }
+  // Of the server that was last connected to; empty before the first.
+  std::string identity() const;
   // Why there is no connection; empty if there is one.
   std::string detail() const;
 
@@ -131,6 +133,7 @@ class RedisConnection final : private RedisSession::Listener {
 
   mutable Mutex detail_mutex_;
   std::string detail_ ABSL_GUARDED_BY(detail_mutex_);
+  std::string identity_ ABSL_GUARDED_BY(detail_mutex_);
   int64_t not_ready_since_ ABSL_GUARDED_BY(detail_mutex_);
 
   // The loop's thread alone, from here on.

@@ -22,6 +22,13 @@ std::string Explain(std::string_view what, RedisReplyView reply) {
 
 }  // namespace
 
+std::string ServerIdentity(std::string_view server, std::string_view replication) {
+  const std::string_view run = InfoField(server, "run_id").value_or("");
+  const std::string_view replication_id = InfoField(replication, "master_replid").value_or("");
+  if (run.empty() && replication_id.empty()) return "";
+  return absl::StrCat(std::string(run), "-", std::string(replication_id));
+}
+
 RedisHandshake::RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send,
                                Scope scope)
     : options_(options), control_keys_(std::move(control_keys)), send_(std::move(send)), scope_(scope) {}
@@ -82,7 +89,8 @@ void RedisHandshake::FinishStep() {
 
 void RedisHandshake::FinishHello() {
   const RedisReplyView reply(replies_[0]);
-  if (!reply.IsError()) return FinishLogin();
+  speaks_resp3_ = !reply.IsError();
+  if (speaks_resp3_) return FinishLogin();
   // Before Redis 6 there is no HELLO, and some servers know no RESP3: log in the old way, and speak RESP2.
   const std::string_view code = reply.ErrorCode();
   if (code != "ERR" && code != "NOPROTO") return Fail("HELLO", reply);
@@ -116,9 +124,8 @@ void RedisHandshake::FinishServer() {
   const std::string_view replication = RedisReplyView(replies_[1]).Text().value_or("");
   facts_.version = std::string(InfoField(server, "redis_version").value_or(""));
   facts_.knows_script_flags = InfoNumber(server, "redis_version") >= kFirstMajorWithScriptFlags;
-  facts_.identity = absl::StrCat(std::string(InfoField(server, "run_id").value_or("")), "-",
-                                 std::string(InfoField(replication, "master_replid").value_or("")));
-  if (facts_.identity == "-") {
+  facts_.identity = ServerIdentity(server, replication);
+  if (facts_.identity.empty()) {
     status_ = absl::UnavailableError("Redis tells neither its run_id nor its master_replid");
     return;
   }

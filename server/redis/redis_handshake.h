@@ -24,6 +24,9 @@ struct RedisServerFacts {
   ScriptHashes hashes;
 };
 
+// What tells one life of one server from any other, out of what INFO says (COHERENCE C3). Empty if it says nothing.
+std::string ServerIdentity(std::string_view server, std::string_view replication);
+
 // Logs in, selects the database, finds out what the server is, loads the scripts, and makes sure that every namespace
 // has a control record made on this very server. Belongs to one thread; knows no socket.
 class RedisHandshake {
@@ -48,6 +51,8 @@ class RedisHandshake {
   const absl::Status& status() const { return status_; }
   // The server will be there in a moment: it is reading its data.
   bool is_loading() const { return is_loading_; }
+  // Of one that is done: whether Redis speaks RESP3, in which alone it says anything unasked.
+  bool speaks_resp3() const { return speaks_resp3_; }
   // Of a handshake of all that is done.
   const RedisServerFacts& facts() const { return facts_; }
 
@@ -72,6 +77,7 @@ class RedisHandshake {
   std::vector<RedisReplyPtr> replies_;  // of this step
   absl::Status status_;
   bool is_loading_ = false;
+  bool speaks_resp3_ = false;
   RedisServerFacts facts_;
 };
 

@@ -50,6 +50,13 @@ struct RedisSession::Hooks {
     if (status != REDIS_OK) Of(context->data)->reason_ = context->errstr;
   }
 
+  // hiredis frees it when this has returned.
+  static void OnPush(redisAsyncContext* context, void* push) {
+    RedisSession* session = Of(context->data);
+    if (push == nullptr || session->listener_ == nullptr) return;
+    session->listener_->OnPush(RedisReplyView(static_cast<redisReply*>(push)));
+  }
+
   // Null replies come when the context goes: OnClosed speaks for all of them.
   static void OnReply(redisAsyncContext* context, void* reply, void* request) {
     RedisReplyPtr owned(static_cast<redisReply*>(reply));
@@ -89,6 +96,7 @@ absl::Status RedisSession::Connect(const RedisOptions& options) {
   context->ev.addWrite = Hooks::AddWrite;
   context->ev.delWrite = Hooks::DeleteWrite;
   context->ev.cleanup = Hooks::Cleanup;
+  redisAsyncSetPushCallback(context, Hooks::OnPush);
   redisAsyncSetDisconnectCallback(context, Hooks::OnDisconnect);
   redisAsyncSetConnectCallbackNC(context, Hooks::OnConnect);
   UpdateInterest();

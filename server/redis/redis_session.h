@@ -29,6 +29,9 @@ class RedisSession final : public RedisLoop::Handler {
     virtual void OnBytes() = 0;
     // For each command, in order; `request` is what Send was given.
     virtual void OnReply(uint64_t request, RedisReplyPtr reply) = 0;
+    // What Redis says unasked, messages of channels excepted: those are replies to SUBSCRIBE. The view ends with the
+    // call.
+    virtual void OnPush(RedisReplyView push) { static_cast<void>(push); }
     // Some of what waited to be written has been.
     virtual void OnWritten() = 0;
     // Once, if the connection failed or was lost: nothing comes after it.

@@ -46,12 +46,22 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
           [this](std::string_view channel, std::string_view entry_key) { TellWaiters(channel, entry_key); },
           [warn = warn_](const std::string& what) {
             if (warn) warn(absl::StrCat("Redis does not tell of loads that end, so callers wait in vain: ", what));
+          }),
+      news_loop_(clock),
+      tracker_(
+          &news_loop_, clock, options_, &namespaces_, [this] { return connection_.identity(); },
+          [this] { loop_.Post([this] { connection_.Reconnect("another connection met another server"); }); },
+          [this](const std::string& name) { Inform(holder_.load(), name); },
+          [warn = warn_](const std::string& what) {
+            if (warn)
+              warn(absl::StrCat("Redis does not tell of changed keys, so near entries go by their age: ", what));
           }) {}
 
 RedisStore::~RedisStore() { Shutdown(); }
 
 absl::Status RedisStore::Start() {
   if (absl::Status status = loop_.Start(); !status.ok()) return status;
+  if (absl::Status status = news_loop_.Start(); !status.ok()) return status;
   connection_.Start();
   loop_.Post([this] { subscriber_.Start(); });
   return absl::OkStatus();
@@ -59,6 +69,8 @@ absl::Status RedisStore::Start() {
 
 void RedisStore::Shutdown() {
   // Refused the second time, which changes nothing.
+  news_loop_.Post([this] { tracker_.Close(); });
+  news_loop_.Stop();
   loop_.Post([this] {
     subscriber_.Close();
     connection_.Close();
@@ -80,6 +92,22 @@ absl::Status RedisStore::ErrorOf(RedisReplyView reply) {
 void RedisStore::SetWakeListener(WakeListener listener) {
   MutexLock lock(&wake_mutex_);
   wake_listener_ = std::move(listener);
+}
+
+void RedisStore::SetNearHolder(NearHolder* holder) {
+  holder_.store(holder);
+  news_loop_.Post([this, holder] { tracker_.Start(holder); });
+}
+
+void RedisStore::Inform(NearHolder* holder, const std::string& name_space) {
+  ReadControl(name_space, holder->Known(name_space), 0,
+              [this, holder, name_space](absl::StatusOr<ControlUpdate> update) {
+                // Without it the next renewal asks again.
+                if (!update.ok()) return;
+                holder->OnControl(name_space, *update);
+                if (holder->Known(name_space).generation != update->generation) return;
+                news_loop_.Post([this] { tracker_.RenewSoon(); });
+              });
 }
 
 void RedisStore::TellWaiters(std::string_view channel, std::string_view entry_key) {

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "server/redis/control_commands.h"
+#include "server/redis/near_tracker.h"
 #include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -74,6 +75,9 @@ class RedisStore final : public Store {
                StoreCallback<std::optional<std::string>> done) override;
   // Told on the store's thread.
   void SetWakeListener(WakeListener listener) override;
+  // Told on a thread of its own, so that a long answer to others keeps no news back.
+  void SetNearHolder(NearHolder* holder) override;
+  bool tracks() const override { return tracker_.tracks(); }
   // Never fails: where Redis does not answer, it says why.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return connection_.state(); }
@@ -127,7 +131,6 @@ class RedisStore final : public Store {
   struct EraseDeadCall {
     const NamespaceKeys* name_space;
     EraseDeadRequest request;
-    OperationDeadline deadline;
     StoreCallback<EraseDeadResult> done;
     std::vector<std::string> keys;
     size_t next = 0;  // the first key that is not looked at yet
@@ -163,6 +166,8 @@ class RedisStore final : public Store {
   void ForgetPages(const NamespaceKeys& name_space, ClockPosition up_to, Forgotten which, int64_t offset,
                    int64_t deadline_nanos, StoreCallback<bool> done);
 
+  // Reads a control record for the holder.
+  void Inform(NearHolder* holder, const std::string& name_space);
   void TellWaiters(std::string_view channel, std::string_view entry_key);
 
   // Looks at an error for what it says about the connection as a whole.
@@ -191,6 +196,9 @@ class RedisStore final : public Store {
   RedisLoop loop_;
   RedisConnection connection_;
   WakeSubscriber subscriber_;
+  RedisLoop news_loop_;
+  std::atomic<NearHolder*> holder_{nullptr};
+  NearTracker tracker_;  // on news_loop_
 };
 
 }  // namespace larder

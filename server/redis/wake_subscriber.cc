@@ -57,7 +57,7 @@ void WakeSubscriber::Subscribe() {
 }
 
 void WakeSubscriber::OnReply(uint64_t id, RedisReplyPtr reply) {
-  if (id == kSubscribeId) return OnPush(RedisReplyView(reply));
+  if (id == kSubscribeId) return OnChannelNews(RedisReplyView(reply));
   if (handshake_ == nullptr) return;
   handshake_->OnReply(std::move(reply));
   if (!handshake_->status().ok()) return Lose(std::string(handshake_->status().message()));
@@ -66,7 +66,7 @@ void WakeSubscriber::OnReply(uint64_t id, RedisReplyPtr reply) {
   Subscribe();
 }
 
-void WakeSubscriber::OnPush(RedisReplyView push) {
+void WakeSubscriber::OnChannelNews(RedisReplyView push) {
   const std::string_view kind = push.size() == 3 ? push[0].Text().value_or("") : "";
   if (kind == "message") return on_message_(push[1].Text().value_or(""), push[2].Text().value_or(""));
   if (kind != "subscribe" || unconfirmed_ == 0 || --unconfirmed_ != 0) return;

@@ -51,7 +51,7 @@ class WakeSubscriber final : private RedisSession::Listener {
 
   void Connect();
   void Subscribe();
-  void OnPush(RedisReplyView push);
+  void OnChannelNews(RedisReplyView push);
   void ArmCheck();
   void CheckSilence();
   void DropSession();

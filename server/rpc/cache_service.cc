@@ -226,7 +226,7 @@ void CacheService::Stats(UnaryCall* call) {
   store_->Describe(call->context().deadline_nanos,
                    [this, call, response = std::move(response)](absl::StatusOr<StoreInfo> info) mutable {
                      if (!info.ok()) return call->Fail(info.status());
-                     *response.mutable_store() = ToMessage(*info, store_->exclusive());
+                     *response.mutable_store() = ToMessage(*info, CoherenceMode(*store_));
                      call->Finish(Serialize(response));
                    });
 }

@@ -72,7 +72,7 @@ v1::CacheStats ToMessage(const KeyspaceStats& stats) {
   return message;
 }
 
-v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive) {
+v1::StoreStats ToMessage(const StoreInfo& info, std::string_view coherence_mode) {
   v1::StoreStats message;
   message.set_kind(info.kind);
   message.set_state(StateName(info.state));
@@ -84,7 +84,7 @@ v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive) {
   message.set_eviction_policy(info.eviction_policy);
   message.set_evictions(info.evictions);
   message.set_redis_version(info.redis_version);
-  message.set_coherence_mode(exclusive ? "exclusive" : "age");
+  message.set_coherence_mode(std::string(coherence_mode));
   message.set_disconnects(info.disconnects);
   message.set_unreadable_entries(info.unreadable_entries);
   return message;

@@ -2,6 +2,8 @@
 #ifndef LARDER_SERVER_RPC_STATS_WIRE_H_
 #define LARDER_SERVER_RPC_STATS_WIRE_H_
 
+#include <string_view>
+
 #include "larder/v1/cache.pb.h"
 #include "server/engine/cache_engine.h"
 #include "server/store/store.h"
@@ -9,7 +11,7 @@
 namespace larder {
 
 v1::CacheStats ToMessage(const KeyspaceStats& stats);
-v1::StoreStats ToMessage(const StoreInfo& info, bool exclusive);
+v1::StoreStats ToMessage(const StoreInfo& info, std::string_view coherence_mode);
 
 }  // namespace larder
 

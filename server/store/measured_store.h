@@ -42,6 +42,8 @@ class MeasuredStore final : public Store {
   void GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
                StoreCallback<std::optional<std::string>> done) override;
   void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
+  void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
+  bool tracks() const override { return store_->tracks(); }
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }

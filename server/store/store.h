@@ -291,6 +291,26 @@ struct StoreInfo {
 template <typename T>
 using StoreCallback = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
 
+// Who keeps what it read from a shared store, and so must hear of what others write (COHERENCE N1 to N3). Told on
+// several threads of the store's, at the same time; OnChanged, OnCurrent and OnLost in order, on one. Must not block.
+class NearHolder {
+ public:
+  virtual ~NearHolder() = default;
+
+  // Up to where the namespace's group invalidations are known.
+  virtual ClockPosition Known(std::string_view name_space) const = 0;
+  // Somebody has written or removed the key. Both empty: any key may have been, and what was read up to now, or is
+  // being read, says nothing of what comes after.
+  virtual void OnChanged(std::string_view name_space, std::string_view key) = 0;
+  // Everything that was written before `sent_nanos` has been told, with what `update` tells of groups.
+  virtual void OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) = 0;
+  // What the control record is, where OnCurrent could not be told because it is not the one that is known. In order
+  // with what other calls of the store answer.
+  virtual void OnControl(std::string_view name_space, const ControlUpdate& update) = 0;
+  // From now on changes go untold, until OnChanged is told of all keys.
+  virtual void OnLost() = 0;
+};
+
 // Whether calls get through to the store, by the state of the connection to it.
 enum class BreakerState {
   kClosed = 0,    // they do
@@ -352,6 +372,13 @@ class Store {
   using WakeListener = std::function<void(std::string_view name_space, std::string_view key)>;
   virtual void SetWakeListener(WakeListener listener) = 0;
 
+  // Tells the holder, until Shutdown has returned, where the store can. Once, or never.
+  virtual void SetNearHolder(NearHolder* holder) { static_cast<void>(holder); }
+
+  // Whether the holder is being told, from memory. Without that only the age of what was read bounds how far it is
+  // behind.
+  virtual bool tracks() const { return false; }
+
   virtual void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) = 0;
 
   // The state alone, from memory: never asks the store.
@@ -371,6 +398,12 @@ class Store {
 
   virtual void Shutdown() = 0;
 };
+
+// For people: how near entries are kept from being behind the store just now.
+inline std::string_view CoherenceMode(const Store& store) {
+  if (store.exclusive()) return "exclusive";
+  return store.tracks() ? "tracking" : "age";
+}
 
 }  // namespace larder
 

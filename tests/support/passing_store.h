@@ -78,6 +78,8 @@ class PassingStore : public Store {
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }
   int64_t disconnects() const override { return store_->disconnects(); }
+  void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
+  bool tracks() const override { return store_->tracks(); }
   bool exclusive() const override { return store_->exclusive(); }
   void Shutdown() override { store_->Shutdown(); }
 

@@ -21,6 +21,8 @@ operations:
   listen: "127.0.0.1:9090"
 near:
   capacity_bytes: 512MiB
+  coherence: "age"
+  lease: 1s
 store:
   embedded:
     capacity_bytes: 512MiB
@@ -139,6 +141,8 @@ TEST_F(DescribeTest, PrintsEveryFieldSoThatItCanBeLoadedAgain) {
   const ServerSettings again = Settings(text);
   EXPECT_TRUE(again.namespaces == settings.namespaces);
   EXPECT_EQ(again.sweep.step_keys, settings.sweep.step_keys);
+  EXPECT_EQ(again.near.tracking, settings.near.tracking);
+  EXPECT_EQ(again.near.lease_ms, settings.near.lease_ms);
 }
 
 TEST_F(DescribeTest, HidesPasswords) {

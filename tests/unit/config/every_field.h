@@ -17,6 +17,8 @@ operations:
   listen: 0.0.0.0:9000
 near:
   capacity_bytes: 128MiB
+  coherence: tracking
+  lease: 2s
 store:
   embedded:
     capacity_bytes: 300MiB

@@ -128,28 +128,52 @@ TEST_F(EngineRaceTest, AnInvalidationWhoseAnswerIsLostLeavesNothingInTheNearTier
   EXPECT_EQ(*Get("a"), "(miss)");
 }
 
-// A read under way ends by the deadline of those that it was sent for; who joined it with more time is read for again.
-TEST_F(EngineRaceTest, AGetThatJoinsAReadIsNotEndedByTheDeadlineOfAnother) {
+// Each by its own deadline, whoever came first; what comes too late for one is there for the next.
+TEST_F(EngineRaceTest, GetsThatShareAReadEndByTheirOwnDeadlines) {
   const int64_t start = clock_.NowNanos();
   const auto get = [&](int64_t deadline_ms, Later<GetAnswer>* later) {
     engine_.Get({.deadline_nanos = start + deadline_ms * kNanosPerMilli}, {.name_space = "shop", .key = "a"},
                 later->Callback());
   };
-  store_.hold_calls = true;
-  Later<GetAnswer> hurried, patient;
-  get(10, &hurried);
-  get(1'000, &patient);
-  ASSERT_EQ(store_.held(), 1u);
-  clock_.Advance(10 * kNanosPerMilli);
-  store_.Release();
+  ASSERT_TRUE(Set("a", "value")->applied);
+  clock_.Advance(2 * kNanosPerSecond);
+  store_.shared = true;
+  store_.hold_answers = true;
+  Later<GetAnswer> patient, hurried, late, unhurried;
+  get(3'000, &patient);
+  get(2'010, &hurried);
+  // Begun anew, so that the first can be joined no more; its Gets keep their deadlines.
+  engine_.Get({.deadline_nanos = start + 2'020 * kNanosPerMilli},
+              {.name_space = "shop", .key = "a", .from_store = true}, late.Callback());
+  get(3'000, &unhurried);
+  ASSERT_EQ(store_.held(), 2u);
+  scheduler_.Advance(100 * kNanosPerMilli);
   ASSERT_TRUE(hurried.got.has_value());
   EXPECT_EQ(hurried.got->status().code(), absl::StatusCode::kDeadlineExceeded);
-  ASSERT_FALSE(patient.got.has_value());
-  ASSERT_EQ(store_.held(), 1u);
+  ASSERT_TRUE(late.got.has_value());
+  EXPECT_EQ(late.got->status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(patient.got.has_value());
+  EXPECT_FALSE(unhurried.got.has_value());
+  store_.hold_answers = false;
+  while (store_.held() > 0) store_.Release();
+  EXPECT_EQ(patient.got->value().entry->value(), "value");
+  EXPECT_EQ(unhurried.got->value().entry->value(), "value");
+  EXPECT_EQ(Stats().get_errors, 2u);
+}
+
+TEST_F(EngineRaceTest, AReadThatComesTooLateForItsOnlyGetIsKeptForTheNext) {
+  ASSERT_TRUE(Set("a", "value")->applied);
+  engine_.FindKeyspace("shop")->ForgetNear();
+  store_.hold_answers = true;
+  Later<GetAnswer> get;
+  engine_.Get({.deadline_nanos = clock_.NowNanos() + kNanosPerMilli}, {.name_space = "shop", .key = "a"},
+              get.Callback());
+  scheduler_.Advance(100 * kNanosPerMilli);
+  EXPECT_EQ(get.got->status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Stats().near.entries, 0u);
+  store_.hold_answers = false;
   store_.Release();
-  ASSERT_TRUE(patient.got.has_value());
-  EXPECT_TRUE(patient.got->ok()) << patient.got->status();
-  EXPECT_EQ(Stats().get_errors, 1u);
+  EXPECT_EQ(Stats().near.entries, 1u);
 }
 
 // Threads on a few keys: once a write is acknowledged, its writer never reads an older value. Each key has one writer

@@ -1,0 +1,57 @@
+#include "server/engine/near_leases.h"
+
+namespace larder {
+
+NearLeases::NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry)
+    : engine_(engine),
+      lease_nanos_(lease_nanos),
+      changes_(
+          registry->AddCounter("cache_tracked_changes_total", "Keys that the store said were written, by anybody.")),
+      renewals_(registry->AddCounter("cache_near_renewals_total", "Renewals of namespaces' near leases.")),
+      losses_(registry->AddCounter(
+          "cache_near_losses_total",
+          "Times that near tiers were emptied because the connection that told of changes was lost.")) {}
+
+ClockPosition NearLeases::Known(std::string_view name_space) const {
+  const Keyspace* space = engine_->FindKeyspace(name_space);
+  return space == nullptr ? ClockPosition{} : space->clock().known();
+}
+
+void NearLeases::OnChanged(std::string_view name_space, std::string_view key) {
+  if (name_space.empty()) {
+    for (Keyspace* space : engine_->keyspaces()) space->ForgetNear();
+    return;
+  }
+  Keyspace* const space = engine_->FindKeyspace(name_space);
+  if (space == nullptr) return;
+  changes_.Add();
+  // COHERENCE N3: in this order, so that nothing that is being read slips in between.
+  const uint64_t hash = NearCache::Hash(key);
+  space->marks().Mark(hash);
+  space->near().Erase(key, hash);
+}
+
+void NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) {
+  Keyspace* const space = engine_->FindKeyspace(name_space);
+  if (space == nullptr) return;
+  space->Absorb(update);
+  // The lease counts once what was told is known (COHERENCE C2), and only of the generation that is in force.
+  const ClockPosition known = space->clock().known();
+  if (known.generation != update.generation || known.epoch < update.epoch) return;
+  renewals_.Add();
+  space->RenewNear(sent_nanos + lease_nanos_);
+}
+
+void NearLeases::OnControl(std::string_view name_space, const ControlUpdate& update) {
+  if (Keyspace* const space = engine_->FindKeyspace(name_space)) space->Absorb(update);
+}
+
+void NearLeases::OnLost() {
+  losses_.Add();
+  for (Keyspace* space : engine_->keyspaces()) {
+    space->RenewNear(0);
+    space->ForgetNear();
+  }
+}
+
+}  // namespace larder

@@ -1,0 +1,119 @@
+// Hears of what anybody writes.
+#ifndef LARDER_SERVER_REDIS_NEAR_TRACKER_H_
+#define LARDER_SERVER_REDIS_NEAR_TRACKER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/clock.h"
+#include "server/redis/backoff.h"
+#include "server/redis/redis_handshake.h"
+#include "server/redis/redis_loop.h"
+#include "server/redis/redis_options.h"
+#include "server/redis/redis_reply.h"
+#include "server/redis/redis_session.h"
+#include "server/redis/store_commands.h"
+#include "server/store/store.h"
+
+namespace larder {
+
+// COHERENCE N1, N2: a connection on which Redis says which keys change (broadcast tracking by prefix), and on which the
+// control records are read again and again. Redis hands out what it has to say in order, so that once an answer is
+// here, so is every change that was acknowledged to anybody before the question was sent. Belongs to the loop's thread,
+// but for tracks().
+class NearTracker final : private RedisSession::Listener {
+ public:
+  // Told of a refusal that somebody must change a configuration for. Once for each turn to the worse.
+  using OnTrouble = std::function<void(const std::string& what)>;
+  // The namespace's control record is another than the holder knows, or is gone: to be read, or made, by way of the
+  // connection whose answers are in order with all others, and handed to the holder.
+  using OnUnknown = std::function<void(const std::string& name_space)>;
+  // The identity of the server that the store itself speaks to. Any thread.
+  using StoreIdentity = std::function<std::string()>;
+  // The master that was found here is another than that, so that the store had better look again. Seldom.
+  using OnOtherServer = std::function<void()>;
+
+  // The pointers and `namespaces` must outlive this.
+  NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
+              const std::map<std::string, NamespaceKeys>* namespaces, StoreIdentity store_identity,
+              OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble);
+  ~NearTracker() override;
+
+  // Once; `holder` must outlive this, or Close().
+  void Start(NearHolder* holder);
+  // For good. Nothing is told any more.
+  void Close();
+  // Asks for everything that is needed to be current, now or in a moment. Does nothing while it does not track.
+  void RenewSoon();
+
+  // Whether the holder is being told. Any thread.
+  bool tracks() const { return tracks_.load(); }
+
+ private:
+  void OnConnected() override;
+  void OnBytes() override {}
+  void OnReply(uint64_t id, RedisReplyPtr reply) override;
+  void OnPush(RedisReplyView push) override;
+  void OnWritten() override {}
+  void OnClosed(const std::string& reason) override { Lose(reason); }
+
+  void Connect();
+  void AskServer();
+  void OnServer(RedisReplyPtr reply);
+  void BeginTracking();
+  void OnTracking(RedisReplyView reply);
+  // At most one question is under way.
+  void Renew();
+  void OnKeyChanged(std::string_view key);
+  void OnRenewal(RedisReplyView reply);
+  void OnControlRecord(const std::string& name_space, ClockPosition known, RedisReplyView reply);
+  void SetTimer(int64_t due_nanos, void (NearTracker::*then)());
+  void DropSession();
+  void Lose(const std::string& reason);
+  void Refuse(const std::string& reason);
+  // Whichever of the two an error of Redis asks for.
+  void GiveUp(RedisReplyView error);
+
+  RedisLoop* const loop_;
+  const Clock* const clock_;
+  const RedisOptions options_;
+  const std::map<std::string, NamespaceKeys>& namespaces_;
+  const StoreIdentity store_identity_;
+  const OnOtherServer on_other_server_;
+  const OnUnknown on_unknown_;
+  const OnTrouble on_trouble_;
+
+  std::atomic<bool> tracks_{false};
+
+  NearHolder* holder_ = nullptr;
+  bool closed_ = false;
+  bool told_trouble_ = false;
+  std::unique_ptr<RedisSession> session_;
+  std::unique_ptr<RedisHandshake> handshake_;
+  std::vector<RedisReplyPtr> facts_;  // what the server is, as far as it has answered
+  std::string identity_;              // of the session's server
+  int64_t told_of_other_nanos_ = 0;   // when the store was last told to look again
+
+  // Of the renewal under way.
+  bool renewing_ = false;
+  bool renew_again_ = false;  // a control record has changed since it was sent
+  int64_t sent_nanos_ = 0;
+  std::map<std::string, NamespaceKeys>::const_iterator next_;  // whose answer comes next
+  bool is_role_next_ = false;
+  std::vector<ClockPosition> asked_;  // what the holder knew, in the order of the namespaces
+  size_t answered_ = 0;
+
+  Backoff backoff_;
+  RedisLoop::TimerId timer_{};
+};
+
+}  // namespace larder
+
+#endif  // LARDER_SERVER_REDIS_NEAR_TRACKER_H_
