@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/planted.h"
 #include "server/engine/own_write.h"
 #include "server/engine/sweep_floor.h"
 
@@ -172,7 +173,7 @@ void CacheEngine::Get(const CallContext& call, const GetCommand& command, Done<G
     space.metrics().refused.Add();
     return std::move(done)(status);
   }
-  if (!space.policy().enabled) {
+  if (!space.policy().enabled || Planted(Bug::kAlwaysMiss)) {
     space.metrics().misses.Add();
     return std::move(done)(GetAnswer{});
   }
@@ -248,7 +249,7 @@ void CacheEngine::KeepFresh(Keyspace& space, std::string_view key, const GetAnsw
 }
 
 bool CacheEngine::IsCurrent(const Keyspace& space, int64_t now) const {
-  return store_->exclusive() || (space.IsNearLeased(now) && space.policy().near_max_age_ms > 0);
+  return store_->exclusive() || (space.IsNearLeased(now + PlantedStepNanos()) && space.policy().near_max_age_ms > 0);
 }
 
 void CacheEngine::JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get) {

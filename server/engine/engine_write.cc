@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "core/planted.h"
 #include "server/engine/cache_engine.h"
 #include "server/engine/new_entry.h"
 #include "server/engine/own_write.h"
@@ -103,7 +105,7 @@ void CacheEngine::SendWrite(std::shared_ptr<Write> write) {
                        .key = write->own.key(),
                        .entry = write->entry,
                        .condition = write->condition,
-                       .fill = write->fill,
+                       .fill = Planted(Bug::kNoFillCheck) ? std::nullopt : write->fill,
                        .as_of = write->as_of,
                        .dead_version = write->dead_version,
                        .alive_version = write->alive_version,

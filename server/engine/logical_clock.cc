@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/pattern.h"
+#include "core/planted.h"
 
 namespace larder {
 namespace {
@@ -51,7 +52,11 @@ bool LogicalClock::Apply(const ControlUpdate& update) {
   // generation has ended everything that could miss it.
   const bool missed = !other_generation && update.floor > epoch_;
   floor_ = std::max(floor_, update.floor);
-  AddStamps(update.stamps);
+  if (Planted(Bug::kEpochPastGap) && update.stamps.size() > 1) {
+    AddStamps({update.stamps.back()});
+  } else {
+    AddStamps(update.stamps);
+  }
   // COHERENCE C2: only if every stamp up to update.epoch is known now.
   if (update.since <= epoch_) epoch_ = std::max(epoch_, update.epoch);
   return missed;
@@ -121,7 +126,8 @@ Judgement LogicalClock::JudgeByRecent(std::string_view key, const Entry& entry, 
 
 Judgement LogicalClock::JudgeAnew(std::string_view key, const Entry& entry) const {
   const EntryMeta& meta = entry.meta();
-  if (meta.generation != generation_ || meta.epoch < forgotten_) return Judgement::kDead;
+  const bool is_other = meta.generation != generation_ && !Planted(Bug::kGenerationIgnored);
+  if (is_other || meta.epoch < forgotten_) return Judgement::kDead;
   return stamps_.Judge(key, entry.tags(), meta.epoch);
 }
 

@@ -1,5 +1,7 @@
 #include "server/engine/near_leases.h"
 
+#include "core/planted.h"
+
 namespace larder {
 
 NearLeases::NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry)
@@ -27,7 +29,7 @@ void NearLeases::OnChanged(std::string_view name_space, std::string_view key) {
   changes_.Add();
   // COHERENCE N3: in this order, so that nothing that is being read slips in between.
   const uint64_t hash = NearCache::Hash(key);
-  space->marks().Mark(hash);
+  if (!Planted(Bug::kNoDirtyMark)) space->marks().Mark(hash);
   space->near().Erase(key, hash);
 }
 
@@ -39,7 +41,7 @@ void NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& upd
   const ClockPosition known = space->clock().known();
   if (known.generation != update.generation || known.epoch < update.epoch) return;
   renewals_.Add();
-  space->RenewNear(sent_nanos + lease_nanos_);
+  space->RenewNear(sent_nanos + lease_nanos_ + PlantedStepNanos());
 }
 
 void NearLeases::OnControl(std::string_view name_space, const ControlUpdate& update) {
@@ -50,7 +52,7 @@ void NearLeases::OnLost() {
   losses_.Add();
   for (Keyspace* space : engine_->keyspaces()) {
     space->RenewNear(0);
-    space->ForgetNear();
+    if (!Planted(Bug::kNoFlush)) space->ForgetNear();
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/planted.h"
+
 namespace larder {
 
 bool ReadFlights::Join(std::string_view key, uint64_t hash, uint64_t mark, int64_t sent_from_nanos, PendingGet& get) {
@@ -10,7 +12,8 @@ bool ReadFlights::Join(std::string_view key, uint64_t hash, uint64_t mark, int64
   const auto found = shard.flights.find(absl::string_view(key.data(), key.size()));
   if (found == shard.flights.end()) return false;
   ReadFlight& flight = *found->second;
-  if (flight.mark != mark || flight.sent_nanos < sent_from_nanos) return false;
+  const bool is_recent = flight.mark == mark && flight.sent_nanos >= sent_from_nanos;
+  if (!is_recent && !Planted(Bug::kJoinsOlderFlight)) return false;
   flight.gets.push_back(std::move(get));
   return true;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/planted.h"
 #include "server/redis/control_record.h"
 
 namespace larder {
@@ -132,7 +133,7 @@ void NearTracker::OnTracking(RedisReplyView reply) {
   if (reply.ErrorCode() == "ERR") return Refuse(std::string(StatusOfReply(reply).message()));
   if (reply.IsError()) return GiveUp(reply);
   // What was read before Redis began to tell of changes must not be kept as if it had been told of them.
-  holder_->OnChanged("", "");
+  if (!Planted(Bug::kNoFlush)) holder_->OnChanged("", "");
   tracks_.store(true);
   Renew();
 }
@@ -218,7 +219,13 @@ void NearTracker::OnControlRecord(const std::string& name_space, ClockPosition k
   if (!range.ok()) return Refuse(std::string(range.status().message()));
   // What this connection answers is in no order with what the others do, so that it must not begin a generation.
   if (!range->has_value() || (*range)->generation != known.generation) return on_unknown_(name_space);
-  holder_->OnCurrent(name_space, UpdateOf(**std::move(range), known, /*sequence=*/0), sent_nanos_);
+  ControlUpdate update = UpdateOf(**std::move(range), known, /*sequence=*/0);
+  if (Planted(Bug::kPingRenews)) {
+    update = ControlUpdate();
+    update.generation = known.generation;
+    update.epoch = update.since = known.epoch;
+  }
+  holder_->OnCurrent(name_space, update, sent_nanos_);
 }
 
 void NearTracker::DropSession() {

@@ -2,6 +2,9 @@
 
 #include <string_view>
 
+#include "absl/strings/str_replace.h"
+#include "core/planted.h"
+
 #include "server/redis/script_sources.h"
 
 namespace larder {
@@ -20,7 +23,9 @@ std::string ScriptBody(Script script, bool server_knows_flags) {
   if (invalidates && server_knows_flags) body.append(kAllowOutOfMemory);
   body.append(kControlLibrary);
   if (!control_source.empty()) return body.append(control_source);
-  return body.append(kEntryLibrary).append(EntryScriptSource(script));
+  body.append(kEntryLibrary).append(EntryScriptSource(script));
+  if (Planted(Bug::kNoSweepFence)) absl::StrReplaceAll({{"epoch < fence_of(control)", "false"}}, &body);
+  return body;
 }
 
 }  // namespace larder

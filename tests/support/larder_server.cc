@@ -85,9 +85,11 @@ LarderServer::~LarderServer() {
 std::string LarderServer::address() const { return absl::StrCat("127.0.0.1:", port_); }
 
 absl::Status LarderServer::Launch() {
-  const char* const program = std::getenv("LARDERD");
-  if (program == nullptr) return absl::FailedPreconditionError("LARDERD does not say where larderd is");
-  std::vector<std::string> args = {program};
+  const char* const named = std::getenv("LARDERD");
+  if (options_.program.empty() && named == nullptr) {
+    return absl::FailedPreconditionError("LARDERD does not say where larderd is");
+  }
+  std::vector<std::string> args = {options_.program.empty() ? named : options_.program};
   if (!options_.config.empty()) {
     std::ofstream(folder_ + "/larder.yaml") << options_.config;
     args.insert(args.end(), {"--config", folder_ + "/larder.yaml"});

@@ -20,6 +20,7 @@ class LarderServer {
   struct Options {
     std::string config = {};                    // YAML; empty: none
     std::vector<std::string> environment = {};  // "NAME=value"
+    std::string program = {};                   // empty: what LARDERD names
   };
 
   // Returns once it serves.

@@ -1,0 +1,198 @@
+// Replicas under faults, from seeds, and whether what they answered was right. Ends with 1 if it was not, or if a run was
+// too weak to tell. Needs a larderd, or one with a bug planted in it, which must then be found. See docs/chaos.md.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/clock.h"
+#include "tests/chaos/faults.h"
+#include "tests/chaos/fleet.h"
+#include "tests/chaos/history.h"
+#include "tests/chaos/workload.h"
+
+namespace larder::chaos {
+namespace {
+
+struct Settings {
+  std::string program;
+  std::string bug;
+  int seeds = 10;
+  uint64_t first_seed = 1;
+  int faults = 5;
+  int calm_millis = 1'000;
+  int settle_millis = 500;
+  int lease_millis = 1'000;
+  int64_t at_most_millis = 0;
+  std::vector<std::string> only;
+};
+
+// A run that did less before its first fault proves too little to count.
+constexpr double kLeastRate = 1'000;
+constexpr double kLeastHits = 0.50;
+constexpr double kLeastNearHits = 0.20;
+
+// What the clients did and saw in a time without faults.
+struct Calm {
+  double rate = 0;
+  double hits = 0;
+  double near_hits = 0;
+
+  bool is_slow() const { return rate < kLeastRate; }
+  bool is_useless() const { return hits < kLeastHits || near_hits < kLeastNearHits; }
+  bool counts() const { return !is_slow() && !is_useless(); }
+};
+
+struct RunResult {
+  absl::Status status;
+  size_t operations = 0;
+  Calm calm;
+  std::vector<std::string> faults;
+  std::vector<Violation> violations;
+};
+
+void SleepMillis(int64_t millis) { std::this_thread::sleep_for(std::chrono::milliseconds(millis)); }
+
+Calm CalmOf(const std::vector<Operation>& history, Window window) {
+  int64_t operations = 0, reads = 0, hits = 0, near_hits = 0;
+  for (const Operation& operation : history) {
+    if (operation.invoked < window.begin || operation.returned > window.end) continue;
+    ++operations;
+    if (operation.kind != OperationKind::kGet || operation.outcome != Outcome::kDone) continue;
+    ++reads;
+    hits += operation.value != 0 ? 1 : 0;
+    near_hits += operation.near ? 1 : 0;
+  }
+  const double seconds = static_cast<double>(window.end - window.begin) / static_cast<double>(kNanosPerSecond);
+  const auto of_reads = [&](int64_t count) {
+    return reads == 0 ? 0 : static_cast<double>(count) / static_cast<double>(reads);
+  };
+  return {.rate = static_cast<double>(operations) / seconds, .hits = of_reads(hits), .near_hits = of_reads(near_hits)};
+}
+
+RunResult RunSeed(const Settings& settings, uint64_t seed) {
+  RunResult result;
+  const int64_t lease = settings.lease_millis * kNanosPerMilli;
+  auto fleet = Fleet::Start({.program = settings.program,
+                             .bug = settings.bug,
+                             .lease_nanos = lease,
+                             // With the longer one, reads outlast what holds them up.
+                             .store_timeout_nanos = (seed % 2 == 0 ? 250 : 3'000) * kNanosPerMilli});
+  if (!fleet.ok()) {
+    result.status = fleet.status();
+    return result;
+  }
+  const FaultPlan plan = PlanFaults(seed, settings.faults, settings.only);
+  for (const FaultPlan::Step& step : plan.steps) result.faults.emplace_back(step.fault);
+
+  Workload workload(fleet->get(), seed);
+  workload.Start();
+  SleepMillis(settings.calm_millis / 2);  // connections are made, the first values are stored
+  Window calm{.begin = SystemClock().NowNanos()};
+  SleepMillis(settings.calm_millis);
+  calm.end = SystemClock().NowNanos();
+  const std::vector<Window> windows = MakeFaults(plan, **fleet);
+  SleepMillis(settings.settle_millis + settings.lease_millis);
+  workload.Stop();
+
+  const std::vector<Operation> history = workload.TakeHistory();
+  result.operations = history.size();
+  result.calm = CalmOf(history, calm);
+  result.violations = CheckHistory(history, {.delta = lease,
+                                             .keys = kKeys,
+                                             .replicas = kReplicas,
+                                             .soft_keys = kSoftKeys,
+                                             .faults = windows});
+  return result;
+}
+
+void Print(uint64_t seed, const RunResult& result) {
+  std::printf("seed %lu: %zu operations; before the faults %.0f/s, %.0f %% hits, %.0f %% near; %s: %zu violations%s\n",
+              seed, result.operations, result.calm.rate, 100 * result.calm.hits, 100 * result.calm.near_hits,
+              absl::StrJoin(result.faults, ", ").c_str(), result.violations.size(),
+              result.calm.counts() ? "" : "; TOO WEAK TO COUNT");
+  for (size_t i = 0; i < std::min<size_t>(result.violations.size(), 5); ++i) {
+    const Violation& violation = result.violations[i];
+    std::printf("  key %d, replica %d%s%s: %s\n", violation.read.key, violation.read.replica,
+                violation.read.near ? ", near" : ", store", violation.read.stale ? ", stale" : "",
+                violation.what.c_str());
+  }
+  std::fflush(stdout);
+}
+
+struct Totals {
+  int runs = 0;
+  int weak = 0;     // do not count
+  int useless = 0;  // of those: for want of hits
+  size_t operations = 0;
+  size_t violations = 0;
+  bool broken = false;  // a run could not be made
+};
+
+Totals RunAll(const Settings& settings) {
+  Totals totals;
+  const int64_t began = SystemClock().NowNanos();
+  for (int i = 0; i < settings.seeds; ++i) {
+    if (settings.at_most_millis > 0 && SystemClock().NowNanos() - began > settings.at_most_millis * kNanosPerMilli) break;
+    const uint64_t seed = settings.first_seed + static_cast<uint64_t>(i);
+    const RunResult result = RunSeed(settings, seed);
+    if (!result.status.ok()) {
+      std::printf("seed %lu: %s\n", seed, std::string(result.status.message()).c_str());
+      totals.broken = true;
+      break;
+    }
+    Print(seed, result);
+    ++totals.runs;
+    if (!result.calm.counts()) {
+      ++totals.weak;
+      totals.useless += !result.calm.is_slow() && result.calm.is_useless() ? 1 : 0;
+    } else {
+      totals.operations += result.operations;
+    }
+    totals.violations += result.violations.size();
+    if (!settings.bug.empty() && (totals.violations > 0 || totals.useless > 0)) break;
+  }
+  const double seconds =
+      static_cast<double>(SystemClock().NowNanos() - began) / static_cast<double>(kNanosPerSecond);
+  std::printf("%d runs, %zu operations checked, %d runs too weak to count, %zu violations, %.1f s\n", totals.runs,
+              totals.operations, totals.weak, totals.violations, seconds);
+  return totals;
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  const std::vector<std::string_view> names = FaultNames();
+  CLI::App app("Runs three replicas on one Redis under faults and checks every answer.");
+  app.add_option("--server", settings.program, "the larderd to run")->required()->check(CLI::ExistingFile);
+  app.add_option("--bug", settings.bug, "planted in it (a larderd-faulty): must be found");
+  app.add_option("--seeds", settings.seeds, "how many runs")->check(CLI::Range(1, 100'000));
+  app.add_option("--first-seed", settings.first_seed, "of the first run; the next ones follow");
+  app.add_option("--faults", settings.faults, "made in each run")->check(CLI::Range(0, 100));
+  app.add_option("--lease-ms", settings.lease_millis, "near.lease, and so delta")->check(CLI::Range(100, 60'000));
+  app.add_option("--calm-ms", settings.calm_millis, "before the first fault")->check(CLI::Range(100, 60'000));
+  app.add_option("--at-most-ms", settings.at_most_millis, "no run begins after this");
+  app.add_option("--only", settings.only, "of these faults alone")
+      ->delimiter(',')
+      ->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())));
+  CLI11_PARSE(app, argc, argv);
+  const Totals totals = RunAll(settings);
+  if (totals.broken) return 1;
+  if (!settings.bug.empty()) {
+    const bool found = totals.violations > 0 || totals.useless > 0;
+    std::printf("%s: %s\n", settings.bug.c_str(), found ? "found" : "NOT FOUND");
+    return found ? 0 : 1;
+  }
+  return totals.violations > 0 || totals.weak > 0 ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace larder::chaos
+
+int main(int argc, char** argv) { return larder::chaos::Main(argc, argv); }

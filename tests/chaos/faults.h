@@ -1,0 +1,38 @@
+// What is done to a fleet.
+#ifndef LARDER_TESTS_CHAOS_FAULTS_H_
+#define LARDER_TESTS_CHAOS_FAULTS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "tests/chaos/fleet.h"
+#include "tests/chaos/history.h"
+
+namespace larder::chaos {
+
+// The names of all faults, for people and for PlanFaults().
+std::vector<std::string_view> FaultNames();
+
+// Which faults are made, one after the other, and how; the same for the same seed.
+struct FaultPlan {
+  struct Step {
+    std::string_view fault;
+    uint64_t seed = 0;  // of the fault's own choices
+    int pause_millis = 0;  // before it
+  };
+  std::vector<Step> steps;
+};
+
+// `only`: of these faults, each of which must be one of FaultNames(); empty: of all.
+FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only);
+
+// Makes the faults of the plan, and leaves everything running and healed. Blocks for as long as they take, a few seconds
+// each at most. The windows in which they can be felt.
+std::vector<Window> MakeFaults(const FaultPlan& plan, Fleet& fleet);
+
+}  // namespace larder::chaos
+
+#endif  // LARDER_TESTS_CHAOS_FAULTS_H_

@@ -1,0 +1,111 @@
+#include "tests/chaos/fleet.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "core/clock.h"
+
+namespace larder::chaos {
+namespace {
+
+// Only what asks Redis to tell of changes sends this.
+constexpr char kNewsMarker[] = "TRACKING";
+constexpr std::chrono::seconds kStartTimeout{20};
+
+// Sweeps come often, so that stamps are retired while writes from before are still under way.
+std::string ConfigOf(const Fleet::Options& options) {
+  const std::string lease = absl::StrCat(options.lease_nanos / kNanosPerMilli, "ms");
+  return absl::StrCat("near: {coherence: tracking, lease: ", lease,
+                      "}\n"
+                      "sweep: {interval: 100ms, max_keys_per_second: 1000000, step_keys: 1000}\n"
+                      "defaults: {near_max_age: ",
+                      lease,
+                      ", ttl_jitter: 0}\n"
+                      "store: {redis: {operation_timeout: ",
+                      options.store_timeout_nanos / kNanosPerMilli, "ms}}\n");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Fleet>> Fleet::Start(const Options& options) {
+  std::unique_ptr<Fleet> fleet(new Fleet());
+  if (absl::Status status = fleet->MakeFolder(); !status.ok()) return status;
+  auto redis = RedisServer::Start();
+  if (!redis.ok()) return redis.status();
+  fleet->redis_ = *std::move(redis);
+  for (int i = 0; i < kReplicas; ++i) {
+    if (absl::Status status = fleet->StartReplica(options, i); !status.ok()) return status;
+  }
+  if (absl::Status status = fleet->AwaitTracking(); !status.ok()) return status;
+  return fleet;
+}
+
+Fleet::~Fleet() {
+  if (wall_step_ != nullptr) ::munmap(wall_step_, sizeof(*wall_step_));
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+absl::Status Fleet::MakeFolder() {
+  std::string path = (std::filesystem::temp_directory_path() / "larder-fleet-XXXXXX").string();
+  if (::mkdtemp(path.data()) == nullptr) return absl::InternalError(absl::StrCat("mkdtemp: ", std::strerror(errno)));
+  folder_ = path;
+  const int fd = ::open((folder_ + "/wall_step").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  void* memory = MAP_FAILED;
+  if (fd >= 0 && ::ftruncate(fd, sizeof(*wall_step_)) == 0) {
+    memory = ::mmap(nullptr, sizeof(*wall_step_), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  }
+  if (fd >= 0) ::close(fd);
+  if (memory == MAP_FAILED) return absl::InternalError(absl::StrCat("mmap: ", std::strerror(errno)));
+  wall_step_ = new (memory) std::atomic<int64_t>(0);
+  return absl::OkStatus();
+}
+
+absl::Status Fleet::StartReplica(const Options& options, int i) {
+  auto store_link = TcpProxy::Start(redis_->port(), kNewsMarker);
+  if (!store_link.ok()) return store_link.status();
+  store_links_.push_back(*std::move(store_link));
+  auto replica = LarderServer::Start(
+      {.config = ConfigOf(options),
+       .environment = {absl::StrCat("REDIS_URL=redis://127.0.0.1:", this->store_link(i).port()),
+                       "LARDER_PLANTED_BUG=" + options.bug, "LARDER_WALL_STEP=" + folder_ + "/wall_step"},
+       .program = options.program});
+  if (!replica.ok()) return replica.status();
+  replicas_.push_back(*std::move(replica));
+  auto call_link = TcpProxy::Start(this->replica(i).port(), "");
+  if (!call_link.ok()) return call_link.status();
+  call_links_.push_back(*std::move(call_link));
+  return absl::OkStatus();
+}
+
+absl::Status Fleet::AwaitTracking() {
+  const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
+  for (const auto& replica : replicas_) {
+    while (replica->Metric("cache_coherence_mode", {"mode=\"tracking\""}) != 1) {
+      if (std::chrono::steady_clock::now() > deadline) return absl::UnavailableError("a replica hears of no changes");
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Fleet::StepWallClock(int64_t nanos) { wall_step_->fetch_add(nanos); }
+
+void Fleet::RemoveSnapshot() {
+  absl::StatusOr<std::string> folder = redis_->Command({"CONFIG", "GET", "dir"});
+  if (!folder.ok()) return;
+  std::error_code ignored;
+  std::filesystem::remove(folder->substr(folder->find('\n') + 1) + "/dump.rdb", ignored);
+}
+
+}  // namespace larder::chaos

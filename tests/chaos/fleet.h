@@ -1,0 +1,64 @@
+// Replicas, the Redis behind them, and what lies between.
+#ifndef LARDER_TESTS_CHAOS_FLEET_H_
+#define LARDER_TESTS_CHAOS_FLEET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "tests/chaos/tcp_proxy.h"
+#include "tests/support/larder_server.h"
+#include "tests/support/redis_server.h"
+
+namespace larder::chaos {
+
+inline constexpr int kReplicas = 3;
+
+// Three larderd with `near.coherence: tracking` on one Redis. Each reaches Redis by a proxy of its own, in which the
+// connection that tells of changes is marked, and is called by another. Not thread-safe but for the proxies and
+// StepWallClock(); calls block.
+class Fleet {
+ public:
+  struct Options {
+    std::string program;  // the larderd
+    std::string bug;      // planted in it; empty: none
+    int64_t lease_nanos = 0;
+    int64_t store_timeout_nanos = 0;  // of one operation
+  };
+
+  // Returns once all serve and hear of changes.
+  static absl::StatusOr<std::unique_ptr<Fleet>> Start(const Options& options);
+  ~Fleet();
+
+  RedisServer& redis() { return *redis_; }
+  LarderServer& replica(int i) { return *replicas_[static_cast<size_t>(i)]; }
+  TcpProxy& store_link(int i) { return *store_links_[static_cast<size_t>(i)]; }
+  TcpProxy& call_link(int i) { return *call_links_[static_cast<size_t>(i)]; }
+
+  // Sets the clock on which a replica would count that trusts one that can be set. Those that keep the rules have none.
+  void StepWallClock(int64_t nanos);
+
+  // Removes what Redis would load when it starts again.
+  void RemoveSnapshot();
+
+ private:
+  Fleet() = default;
+
+  absl::Status MakeFolder();
+  absl::Status StartReplica(const Options& options, int i);
+  absl::Status AwaitTracking();
+
+  std::string folder_;
+  std::atomic<int64_t>* wall_step_ = nullptr;  // in a file that the replicas map
+  std::unique_ptr<RedisServer> redis_;
+  std::vector<std::unique_ptr<TcpProxy>> store_links_;
+  std::vector<std::unique_ptr<LarderServer>> replicas_;
+  std::vector<std::unique_ptr<TcpProxy>> call_links_;
+};
+
+}  // namespace larder::chaos
+
+#endif  // LARDER_TESTS_CHAOS_FLEET_H_

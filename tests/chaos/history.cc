@@ -1,0 +1,155 @@
+#include "tests/chaos/history.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace larder::chaos {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+// Up to when acknowledged writes have replaced what was there, as a function of time.
+class Floor {
+ public:
+  void Add(const Operation& write) { steps_.emplace_back(write.returned, write.invoked); }
+
+  void Seal() {
+    std::sort(steps_.begin(), steps_.end());
+    int64_t highest = 0;
+    for (auto& [returned, invoked] : steps_) invoked = highest = std::max(highest, invoked);
+  }
+
+  // The latest invocation of a write that had been acknowledged before `time`; 0: none had.
+  int64_t At(int64_t time) const {
+    const auto next = std::lower_bound(steps_.begin(), steps_.end(), std::pair<int64_t, int64_t>(time, 0));
+    return next == steps_.begin() ? 0 : std::prev(next)->second;
+  }
+
+ private:
+  std::vector<std::pair<int64_t, int64_t>> steps_;  // when acknowledged, when invoked
+};
+
+// The floors of one key, of all writes or without those that leave a stale entry.
+struct Floors {
+  explicit Floors(int replicas) : by_replica(static_cast<size_t>(replicas)) {}
+
+  void Add(const Operation& write) {
+    all.Add(write);
+    if (write.strong) strong.Add(write);
+    if (write.replica != kForeign) by_replica[static_cast<size_t>(write.replica)].Add(write);
+  }
+
+  void Seal() {
+    all.Seal();
+    strong.Seal();
+    for (Floor& floor : by_replica) floor.Seal();
+  }
+
+  Floor all;
+  Floor strong;
+  std::vector<Floor> by_replica;
+};
+
+struct Written {
+  int key = 0;
+  bool refused = false;
+  int64_t settled = kNever;  // from then on a write that is invoked comes after it
+};
+
+class Checker {
+ public:
+  explicit Checker(const CheckOptions& options)
+      : options_(options),
+        any_(static_cast<size_t>(options.keys), Floors(options.replicas)),
+        hard_(static_cast<size_t>(options.keys), Floors(options.replicas)) {}
+
+  void AddWrite(const Operation& write) {
+    if (write.kind != OperationKind::kInvalidate) written_[write.value] = Settled(write);
+    // What a fill stores is no newer than what it was loaded from.
+    if (write.outcome != Outcome::kDone || write.kind == OperationKind::kFill) return;
+    any_[static_cast<size_t>(write.key)].Add(write);
+    if (!write.soft) hard_[static_cast<size_t>(write.key)].Add(write);
+  }
+
+  void Seal() {
+    for (Floors& floors : any_) floors.Seal();
+    for (Floors& floors : hard_) floors.Seal();
+  }
+
+  // Empty: it may be.
+  std::string Judge(const Operation& read) const {
+    if (read.degraded && !IsInFault(read)) return "a degraded answer without a fault";
+    if (read.stale && read.key >= options_.soft_keys) return "a stale answer without a SOFT invalidation";
+    if (read.value == 0) return "";
+    const auto found = written_.find(read.value);
+    if (found == written_.end()) return "a value that was never written";
+    const Written& written = found->second;
+    if (written.key != read.key) return absl::StrCat("a value that was written under key ", written.key);
+    if (written.refused) return "a value whose write was refused";
+    if (read.degraded) return "";
+    return JudgeAge(read, written);
+  }
+
+ private:
+  static Written Settled(const Operation& write) {
+    Written written{.key = write.key, .refused = write.outcome == Outcome::kRefused};
+    if (write.kind == OperationKind::kFill) {
+      written.settled = write.loaded;
+    } else if (write.outcome == Outcome::kDone) {
+      written.settled = write.returned;
+    }
+    return written;
+  }
+
+  std::string JudgeAge(const Operation& read, const Written& written) const {
+    const Floors& floors = (read.stale ? hard_ : any_)[static_cast<size_t>(read.key)];
+    const auto too_old = [&](int64_t floor, std::string_view whose) {
+      if (written.settled >= floor) return std::string();
+      return absl::StrFormat("a value settled %.1f ms before the Get, replaced by a write invoked %.1f ms before it, %s",
+                             static_cast<double>(read.invoked - written.settled) / 1e6,
+                             static_cast<double>(read.invoked - floor) / 1e6, whose);
+    };
+    std::string what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
+                               "which the same replica had acknowledged");
+    if (what.empty()) what = too_old(floors.strong.At(read.invoked), "which had been acknowledged as STRONG");
+    if (what.empty() && read.from_store) {
+      what = too_old(floors.all.At(read.invoked), "which had been acknowledged, and it asked the store");
+    }
+    if (what.empty()) what = too_old(floors.all.At(read.invoked - options_.delta), "acknowledged more than delta ago");
+    return what;
+  }
+
+  bool IsInFault(const Operation& read) const {
+    return std::any_of(options_.faults.begin(), options_.faults.end(), [&](const Window& window) {
+      return read.returned >= window.begin && read.invoked <= window.end;
+    });
+  }
+
+  const CheckOptions& options_;
+  std::unordered_map<uint64_t, Written> written_;
+  std::vector<Floors> any_;
+  std::vector<Floors> hard_;  // SOFT invalidations left out
+};
+
+}  // namespace
+
+std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const CheckOptions& options) {
+  Checker checker(options);
+  for (const Operation& operation : history) {
+    if (operation.kind != OperationKind::kGet) checker.AddWrite(operation);
+  }
+  checker.Seal();
+  std::vector<Violation> violations;
+  for (const Operation& operation : history) {
+    if (operation.kind != OperationKind::kGet || operation.outcome != Outcome::kDone) continue;
+    if (std::string what = checker.Judge(operation); !what.empty()) violations.push_back({operation, std::move(what)});
+  }
+  return violations;
+}
+
+}  // namespace larder::chaos
