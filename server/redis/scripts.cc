@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_replace.h"
 #include "core/planted.h"
-
 #include "server/redis/script_sources.h"
 
 namespace larder {

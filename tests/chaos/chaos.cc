@@ -1,5 +1,5 @@
-// Replicas under faults, from seeds, and whether what they answered was right. Ends with 1 if it was not, or if a run was
-// too weak to tell. Needs a larderd, or one with a bug planted in it, which must then be found. See docs/chaos.md.
+// Replicas under faults, from seeds, and whether what they answered was right. Ends with 1 if it was not, or if a run
+// was too weak to tell. Needs a larderd, or one with a bug planted in it, which must then be found. See docs/chaos.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -105,11 +105,8 @@ RunResult RunSeed(const Settings& settings, uint64_t seed) {
   const std::vector<Operation> history = workload.TakeHistory();
   result.operations = history.size();
   result.calm = CalmOf(history, calm);
-  result.violations = CheckHistory(history, {.delta = lease,
-                                             .keys = kKeys,
-                                             .replicas = kReplicas,
-                                             .soft_keys = kSoftKeys,
-                                             .faults = windows});
+  result.violations = CheckHistory(
+      history, {.delta = lease, .keys = kKeys, .replicas = kReplicas, .soft_keys = kSoftKeys, .faults = windows});
   return result;
 }
 
@@ -140,7 +137,8 @@ Totals RunAll(const Settings& settings) {
   Totals totals;
   const int64_t began = SystemClock().NowNanos();
   for (int i = 0; i < settings.seeds; ++i) {
-    if (settings.at_most_millis > 0 && SystemClock().NowNanos() - began > settings.at_most_millis * kNanosPerMilli) break;
+    if (settings.at_most_millis > 0 && SystemClock().NowNanos() - began > settings.at_most_millis * kNanosPerMilli)
+      break;
     const uint64_t seed = settings.first_seed + static_cast<uint64_t>(i);
     const RunResult result = RunSeed(settings, seed);
     if (!result.status.ok()) {
@@ -159,8 +157,7 @@ Totals RunAll(const Settings& settings) {
     totals.violations += result.violations.size();
     if (!settings.bug.empty() && (totals.violations > 0 || totals.useless > 0)) break;
   }
-  const double seconds =
-      static_cast<double>(SystemClock().NowNanos() - began) / static_cast<double>(kNanosPerSecond);
+  const double seconds = static_cast<double>(SystemClock().NowNanos() - began) / static_cast<double>(kNanosPerSecond);
   std::printf("%d runs, %zu operations checked, %d runs too weak to count, %zu violations, %.1f s\n", totals.runs,
               totals.operations, totals.weak, totals.violations, seconds);
   return totals;

@@ -44,8 +44,8 @@ void HealStoreLinks(Fleet& fleet) {
 }
 
 Direction AnyDirection(Random& random) {
-  return std::array{Direction::kToServer, Direction::kToClient, Direction::kBoth}[static_cast<size_t>(
-      Between(random, 0, 2))];
+  return std::array{Direction::kToServer, Direction::kToClient,
+                    Direction::kBoth}[static_cast<size_t>(Between(random, 0, 2))];
 }
 
 void Report(const absl::Status& status, const char* what) {
@@ -241,7 +241,8 @@ std::vector<std::string_view> FaultNames() {
 FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only) {
   std::vector<std::string_view> names = FaultNames();
   if (!only.empty()) {
-    std::erase_if(names, [&](std::string_view name) { return std::find(only.begin(), only.end(), name) == only.end(); });
+    std::erase_if(names,
+                  [&](std::string_view name) { return std::find(only.begin(), only.end(), name) == only.end(); });
   }
   Random random(seed);
   FaultPlan plan;

@@ -20,7 +20,7 @@ std::vector<std::string_view> FaultNames();
 struct FaultPlan {
   struct Step {
     std::string_view fault;
-    uint64_t seed = 0;  // of the fault's own choices
+    uint64_t seed = 0;     // of the fault's own choices
     int pause_millis = 0;  // before it
   };
   std::vector<Step> steps;
@@ -29,8 +29,8 @@ struct FaultPlan {
 // `only`: of these faults, each of which must be one of FaultNames(); empty: of all.
 FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only);
 
-// Makes the faults of the plan, and leaves everything running and healed. Blocks for as long as they take, a few seconds
-// each at most. The windows in which they can be felt.
+// Makes the faults of the plan, and leaves everything running and healed. Blocks for as long as they take, a few
+// seconds each at most. The windows in which they can be felt.
 std::vector<Window> MakeFaults(const FaultPlan& plan, Fleet& fleet);
 
 }  // namespace larder::chaos

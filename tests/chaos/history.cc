@@ -110,9 +110,10 @@ class Checker {
     const Floors& floors = (read.stale ? hard_ : any_)[static_cast<size_t>(read.key)];
     const auto too_old = [&](int64_t floor, std::string_view whose) {
       if (written.settled >= floor) return std::string();
-      return absl::StrFormat("a value settled %.1f ms before the Get, replaced by a write invoked %.1f ms before it, %s",
-                             static_cast<double>(read.invoked - written.settled) / 1e6,
-                             static_cast<double>(read.invoked - floor) / 1e6, whose);
+      return absl::StrFormat(
+          "a value settled %.1f ms before the Get, replaced by a write invoked %.1f ms before it, %s",
+          static_cast<double>(read.invoked - written.settled) / 1e6, static_cast<double>(read.invoked - floor) / 1e6,
+          whose);
     };
     std::string what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
                                "which the same replica had acknowledged");

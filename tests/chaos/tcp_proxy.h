@@ -19,9 +19,9 @@
 
 namespace larder::chaos {
 
-// Accepts on loopback at a free port and passes bytes on to a port there, in order and whole, until told otherwise. What
-// it is told holds for the connections there are and for those to come, until Heal(). Thread-safe; no call blocks for
-// long, but for the destructor, which closes all and waits for the proxy's own thread.
+// Accepts on loopback at a free port and passes bytes on to a port there, in order and whole, until told otherwise.
+// What it is told holds for the connections there are and for those to come, until Heal(). Thread-safe; no call blocks
+// for long, but for the destructor, which closes all and waits for the proxy's own thread.
 class TcpProxy {
  public:
   // A connection is marked once its client has sent the proxy's marker.
@@ -47,8 +47,8 @@ class TcpProxy {
   void Heal();
 
   // Of the connections there are; each returns how many that were.
-  int Close(Which which);  // in order: what was accepted is passed on first
-  int Reset(Which which);  // at once, what was on its way is lost
+  int Close(Which which);                                        // in order: what was accepted is passed on first
+  int Reset(Which which);                                        // at once, what was on its way is lost
   int Truncate(Which which, Direction direction, size_t bytes);  // passes on so many more, then resets
 
  private:

@@ -109,8 +109,8 @@ struct Workload::Client {
   // --- Reads ---
 
   void Note(const v1::GetResponse& answer, Operation read) {
-    read.outcome = answer.status() == v1::STATUS_HIT || answer.status() == v1::STATUS_MISS ? Outcome::kDone
-                                                                                           : Outcome::kUnknown;
+    read.outcome =
+        answer.status() == v1::STATUS_HIT || answer.status() == v1::STATUS_MISS ? Outcome::kDone : Outcome::kUnknown;
     if (answer.status() == v1::STATUS_HIT) {
       read.value = ParseValue(read.key, answer.value());
       read.stale = answer.freshness() == v1::FRESHNESS_STALE;

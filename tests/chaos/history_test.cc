@@ -1,0 +1,155 @@
+#include "tests/chaos/history.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace larder::chaos {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr int64_t kDelta = 1'000;
+constexpr int kKey = 5;
+constexpr int kSoftKey = 1;
+
+Operation Set(uint64_t value, int64_t invoked, int64_t returned, int replica = 0) {
+  return {.kind = OperationKind::kSet,
+          .key = kKey,
+          .replica = replica,
+          .invoked = invoked,
+          .returned = returned,
+          .value = value};
+}
+
+Operation Invalidate(int64_t invoked, int64_t returned, int replica = 0) {
+  return {
+      .kind = OperationKind::kInvalidate, .key = kKey, .replica = replica, .invoked = invoked, .returned = returned};
+}
+
+Operation Fill(uint64_t value, int64_t loaded, int64_t invoked, int64_t returned) {
+  Operation fill = Set(value, invoked, returned);
+  fill.kind = OperationKind::kFill;
+  fill.loaded = loaded;
+  return fill;
+}
+
+Operation Get(uint64_t value, int64_t invoked, int replica = 0) {
+  return {.key = kKey, .replica = replica, .invoked = invoked, .returned = invoked + 10, .value = value};
+}
+
+// What is wrong with the history's reads; empty: nothing.
+std::string Check(const std::vector<Operation>& history, std::vector<Window> faults = {}) {
+  const std::vector<Violation> violations =
+      CheckHistory(history, {.delta = kDelta, .keys = 8, .replicas = 3, .soft_keys = 2, .faults = std::move(faults)});
+  std::string all;
+  for (const Violation& violation : violations) all += violation.what + "\n";
+  return all;
+}
+
+TEST(HistoryTest, AMissAndTheLatestValueAreAlwaysRight) {
+  EXPECT_THAT(Check({Set(1, 0, 100), Get(1, 200), Get(0, 300), Set(2, 400, 500), Get(2, 600)}), IsEmpty());
+}
+
+TEST(HistoryTest, TheReplicaThatAcknowledgedIsBehindByNothing) {
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), Get(1, 301)}), HasSubstr("same replica"));
+  EXPECT_THAT(Check({Set(1, 0, 100), Invalidate(200, 300), Get(1, 301)}), HasSubstr("same replica"));
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), Get(1, 299)}), IsEmpty()) << "not acknowledged yet";
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), Get(1, 300)}), IsEmpty()) << "at the same time";
+}
+
+TEST(HistoryTest, AnotherReplicaIsBehindByDeltaAtMost) {
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), Get(1, 300 + kDelta, 1)}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), Get(1, 301 + kDelta, 1)}), HasSubstr("more than delta"));
+  EXPECT_THAT(Check({Set(1, 0, 100), Invalidate(200, 300, kForeign), Get(1, 301 + kDelta, 1)}),
+              HasSubstr("more than delta"));
+}
+
+TEST(HistoryTest, NobodyIsBehindAStrongWrite) {
+  Operation strong = Set(2, 200, 300);
+  strong.strong = true;
+  EXPECT_THAT(Check({Set(1, 0, 100), strong, Get(1, 301, 1)}), HasSubstr("STRONG"));
+  EXPECT_THAT(Check({Set(1, 0, 100), strong, Get(1, 299, 1)}), IsEmpty());
+}
+
+TEST(HistoryTest, TheStoreIsBehindNobody) {
+  Operation read = Get(1, 301, 1);
+  read.from_store = true;
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), read}), HasSubstr("asked the store"));
+}
+
+TEST(HistoryTest, ConcurrentWritesMayEndInEitherOrder) {
+  const std::vector<Operation> writes = {Set(1, 0, 300), Set(2, 100, 200, 1)};
+  for (const uint64_t value : {1, 2}) {
+    std::vector<Operation> history = writes;
+    history.push_back(Get(value, 10'000));
+    EXPECT_THAT(Check(history), IsEmpty());
+  }
+}
+
+TEST(HistoryTest, AnUnknownWriteMayTakeEffectAtAnyTime) {
+  Operation unknown = Set(1, 0, 100);
+  unknown.outcome = Outcome::kUnknown;
+  EXPECT_THAT(Check({unknown, Set(2, 200, 300), Get(1, 10'000)}), IsEmpty());
+  Operation deferred = Invalidate(200, 300);
+  deferred.outcome = Outcome::kUnknown;
+  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 10'000)}), IsEmpty()) << "it is no acknowledgement";
+}
+
+TEST(HistoryTest, AFillIsAsOldAsWhatItWasLoadedFrom) {
+  EXPECT_THAT(Check({Fill(1, 100, 400, 500), Invalidate(200, 300), Get(1, 600)}), HasSubstr("same replica"));
+  EXPECT_THAT(Check({Fill(1, 250, 400, 500), Invalidate(200, 300), Get(1, 600)}), IsEmpty());
+  Operation unknown = Fill(1, 100, 400, 500);
+  unknown.outcome = Outcome::kUnknown;
+  EXPECT_THAT(Check({unknown, Invalidate(200, 300), Get(1, 600)}), HasSubstr("same replica"));
+  EXPECT_THAT(Check({Set(1, 0, 10), Fill(2, 100, 200, 300), Get(1, 10'000)}), IsEmpty())
+      << "a fill replaces nothing that is newer than what it was loaded from";
+}
+
+TEST(HistoryTest, NothingIsReadThatNobodyWrote) {
+  EXPECT_THAT(Check({Get(9, 100)}), HasSubstr("never written"));
+  Operation elsewhere = Get(1, 200);
+  elsewhere.key = kKey + 1;
+  EXPECT_THAT(Check({Set(1, 0, 100), elsewhere}), HasSubstr("under key 5"));
+  Operation refused = Set(1, 0, 100);
+  refused.outcome = Outcome::kRefused;
+  EXPECT_THAT(Check({refused, Get(1, 200)}), HasSubstr("refused"));
+}
+
+TEST(HistoryTest, StaleAnswersAreForSoftInvalidationsAlone) {
+  const auto at_soft = [](Operation operation) {
+    operation.key = kSoftKey;
+    return operation;
+  };
+  Operation soft = at_soft(Invalidate(200, 300));
+  soft.soft = true;
+  Operation stale = at_soft(Get(1, 400));
+  stale.stale = true;
+  EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), soft, stale}), IsEmpty());
+  EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), soft, at_soft(Get(1, 400))}), HasSubstr("same replica"));
+  EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), at_soft(Invalidate(200, 300)), stale}), HasSubstr("same replica"))
+      << "HARD kills for good";
+  Operation elsewhere = Get(1, 400);
+  elsewhere.stale = true;
+  EXPECT_THAT(Check({Set(1, 0, 100), elsewhere}), HasSubstr("stale answer without"));
+}
+
+TEST(HistoryTest, DegradedAnswersAreForFaultsAlone) {
+  Operation degraded = Get(1, 5'000, 1);
+  degraded.degraded = true;
+  const std::vector<Operation> history = {Set(1, 0, 100), Set(2, 200, 300), degraded};
+  EXPECT_THAT(Check(history, {{.begin = 4'000, .end = 6'000}}), IsEmpty());
+  EXPECT_THAT(Check(history, {{.begin = 1'000, .end = 2'000}}), HasSubstr("degraded answer without"));
+}
+
+TEST(HistoryTest, ReadsThatFailedSayNothing) {
+  Operation failed = Get(1, 10'000);
+  failed.outcome = Outcome::kUnknown;
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), failed}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace larder::chaos
