@@ -30,6 +30,7 @@ struct Settings {
   int calm_millis = 1'000;
   int settle_millis = 500;
   int lease_millis = 1'000;
+  int store_timeout_millis = 0;  // 0: by the seed
   int64_t at_most_millis = 0;
   std::vector<std::string> only;
 };
@@ -77,14 +78,22 @@ Calm CalmOf(const std::vector<Operation>& history, Window window) {
   return {.rate = static_cast<double>(operations) / seconds, .hits = of_reads(hits), .near_hits = of_reads(near_hits)};
 }
 
+// With the longer one, reads outlast what holds them up.
+int64_t StoreTimeoutMillis(const Settings& settings, uint64_t seed) {
+  if (settings.store_timeout_millis != 0) return settings.store_timeout_millis;
+  return seed % 2 == 0 ? 250 : 3'000;
+}
+
 RunResult RunSeed(const Settings& settings, uint64_t seed) {
   RunResult result;
   const int64_t lease = settings.lease_millis * kNanosPerMilli;
   auto fleet = Fleet::Start({.program = settings.program,
                              .bug = settings.bug,
                              .lease_nanos = lease,
-                             // With the longer one, reads outlast what holds them up.
-                             .store_timeout_nanos = (seed % 2 == 0 ? 250 : 3'000) * kNanosPerMilli});
+                             .store_timeout_nanos = StoreTimeoutMillis(settings, seed) * kNanosPerMilli,
+                             // Often, so that stamps are retired while writes from before are still under way; or
+                             // hardly ever, as what a sweep removes is told of key by key.
+                             .sweep_interval_nanos = (seed / 2 % 2 == 0 ? 100 : 60'000) * kNanosPerMilli});
   if (!fleet.ok()) {
     result.status = fleet.status();
     return result;
@@ -173,6 +182,8 @@ int Main(int argc, char** argv) {
   app.add_option("--first-seed", settings.first_seed, "of the first run; the next ones follow");
   app.add_option("--faults", settings.faults, "made in each run")->check(CLI::Range(0, 100));
   app.add_option("--lease-ms", settings.lease_millis, "near.lease, and so delta")->check(CLI::Range(100, 60'000));
+  app.add_option("--store-timeout-ms", settings.store_timeout_millis, "store.redis.operation_timeout; 0: by the seed")
+      ->check(CLI::Range(0, 60'000));
   app.add_option("--calm-ms", settings.calm_millis, "before the first fault")->check(CLI::Range(100, 60'000));
   app.add_option("--at-most-ms", settings.at_most_millis, "no run begins after this");
   app.add_option("--only", settings.only, "of these faults alone")

@@ -155,6 +155,14 @@ void HoldStore(Fleet& fleet, Random& random) {
   HealStoreLinks(fleet);
 }
 
+// Long enough for much to be told at once, not so long that the connections are given up.
+void HoldLink(Fleet& fleet, Random& random) {
+  TcpProxy& link = fleet.store_link(AnyReplica(random));
+  link.Hold(Which::kAll, AnyDirection(random));
+  SleepMillis(Between(random, 800, 1'800));
+  link.Heal();
+}
+
 // What was read before comes when others have long since written.
 void HoldAnswers(Fleet& fleet, Random& random) {
   TcpProxy& link = fleet.store_link(AnyReplica(random));
@@ -221,6 +229,7 @@ constexpr std::array kFaults = {
     Fault{"delay-news", DelayNews},
     Fault{"delay-store", DelayStore},
     Fault{"hold-store", HoldStore},
+    Fault{"hold-link", HoldLink},
     Fault{"hold-answers", HoldAnswers},
     Fault{"cut-store", CutStore},
     Fault{"reset-links", ResetLinks},

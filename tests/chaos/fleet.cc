@@ -22,12 +22,13 @@ namespace {
 constexpr char kNewsMarker[] = "TRACKING";
 constexpr std::chrono::seconds kStartTimeout{20};
 
-// Sweeps come often, so that stamps are retired while writes from before are still under way.
 std::string ConfigOf(const Fleet::Options& options) {
   const std::string lease = absl::StrCat(options.lease_nanos / kNanosPerMilli, "ms");
   return absl::StrCat("near: {coherence: tracking, lease: ", lease,
                       "}\n"
-                      "sweep: {interval: 100ms, max_keys_per_second: 1000000, step_keys: 1000}\n"
+                      "sweep: {interval: ",
+                      options.sweep_interval_nanos / kNanosPerMilli,
+                      "ms, max_keys_per_second: 1000000, step_keys: 1000}\n"
                       "defaults: {near_max_age: ",
                       lease,
                       ", ttl_jitter: 0}\n"

@@ -26,7 +26,8 @@ class Fleet {
     std::string program;  // the larderd
     std::string bug;      // planted in it; empty: none
     int64_t lease_nanos = 0;
-    int64_t store_timeout_nanos = 0;  // of one operation
+    int64_t store_timeout_nanos = 0;   // of one operation
+    int64_t sweep_interval_nanos = 0;  // at least 100 ms
   };
 
   // Returns once all serve and hear of changes.

@@ -90,7 +90,7 @@ struct Workload::Client {
         InvalidateKey(WrittenKey(), /*soft=*/false);
       } else if (dice < 1.8) {
         InvalidateKey(Below(random, kSoftKeys), /*soft=*/true);
-      } else if (dice < 1.85) {
+      } else if (dice < 1.9) {
         InvalidateGroup();
       } else if (dice < 7) {
         BatchGet();
