@@ -19,6 +19,7 @@ struct InvalidateOptions {
   std::vector<std::string> entities;  // name,field=value,...
   bool all = false;
   bool soft = false;
+  bool strong = false;
 
   size_t groups() const { return tags.size() + patterns.size() + entities.size(); }
 };
@@ -64,6 +65,7 @@ ExitCode RunInvalidate(const InvalidateOptions& options, const Connection& conne
   }
   request.set_all(options.all);
   if (options.soft) request.set_mode(v1::INVALIDATION_MODE_SOFT);
+  if (options.strong) request.set_consistency(v1::CONSISTENCY_STRONG);
   v1::InvalidateResponse response;
   grpc::ClientContext context;
   connection.SetDeadline(&context);
@@ -99,6 +101,7 @@ void AddInvalidate(CLI::App& app, Action& action) {
       ->type_name("NAME[,FIELD=VALUE]...");
   command->add_flag("--all", options->all, "Drop every entry of the namespace");
   command->add_flag("--soft", options->soft, "Make entries stale instead: served as such until they are loaded anew");
+  command->add_flag("--strong", options->strong, "Return once no replica serves what was there before");
   command->callback([options, keys, &action] {
     options->keys = keys->results();
     action = [options](const Connection& connection, Output& output) {

@@ -21,6 +21,7 @@ struct SetOptions {
   bool if_absent = false;
   bool if_present = false;
   std::optional<uint64_t> if_version;
+  bool strong = false;
 };
 
 // The version that stood in the way of a condition, from the trailing metadata.
@@ -57,6 +58,7 @@ ExitCode RunSet(const SetOptions& options, const Connection& connection, Output&
   if (options.if_absent) request.set_if_absent(true);
   if (options.if_present) request.set_if_present(true);
   if (options.if_version.has_value()) request.set_if_version(*options.if_version);
+  if (options.strong) request.set_consistency(v1::CONSISTENCY_STRONG);
 
   v1::SetResponse response;
   grpc::ClientContext context;
@@ -90,6 +92,7 @@ void AddSet(CLI::App& app, Action& action) {
   CLI::Option* present = command->add_flag("--if-present", options->if_present, "Only if there is an entry");
   CLI::Option* version = command->add_option("--if-version", options->if_version, "Only if the entry has this version");
   version->type_name("VERSION");
+  command->add_flag("--strong", options->strong, "Return once no replica serves what was there before");
   absent->excludes(present);
   absent->excludes(version);
   present->excludes(version);

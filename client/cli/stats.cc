@@ -44,7 +44,8 @@ void WriteStore(const v1::StoreStats& store, Output& output) {
   output.Line(absl::StrCat(
       "store:          ", store.kind(), store.redis_version().empty() ? "" : absl::StrCat(" ", store.redis_version()),
       ", ", store.state(), store.detail().empty() ? "" : absl::StrCat(" (", store.detail(), ")"), ", round trip ",
-      HumanMicros(store.round_trip_us()), ", near tiers ", store.coherence_mode()));
+      HumanMicros(store.round_trip_us()), ", near tiers ", store.coherence_mode(),
+      store.members() == 0 ? "" : absl::StrCat(", ", store.members(), store.members() == 1 ? " member" : " members")));
   output.Line(absl::StrCat("                ", WithCommas(Count(store.keys())), " keys, ",
                            HumanBytes(static_cast<double>(store.used_memory_bytes())), " of ", limit, ", eviction ",
                            store.eviction_policy(), " (", WithCommas(Count(store.evictions())), " so far), ",

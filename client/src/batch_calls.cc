@@ -245,7 +245,10 @@ class BatchWrite : public std::enable_shared_from_this<BatchWrite> {
         items_(std::move(items)),
         options_(std::move(options)),
         assembly_(maker, "BatchSet", items_.size(), std::move(done)) {
-    for (const SetItem& item : items_) identities_.push_back(maker_->Identify(options_.name_space, item.key));
+    for (const SetItem& item : items_) {
+      identities_.push_back(maker_->Identify(options_.name_space, item.key));
+      is_strong_ = is_strong_ || item.consistency == Consistency::kStrong;
+    }
   }
 
   void Start() {
@@ -261,6 +264,7 @@ class BatchWrite : public std::enable_shared_from_this<BatchWrite> {
     v1::BatchSetRequest request;
     request.set_namespace_(options_.name_space);
     for (const size_t index : part.indices) *request.add_entries() = ToMessage(std::move(items_[index]));
+    if (is_strong_) request.set_consistency(v1::CONSISTENCY_STRONG);
     CallSpec spec = maker_->Spec(options_.deadline, /*repeatable=*/false, 0);
     spec.replica = part.replica;
     BatchSetCall::Start(&maker_->env, std::move(spec), std::move(request), nullptr,
@@ -287,6 +291,7 @@ class BatchWrite : public std::enable_shared_from_this<BatchWrite> {
   std::vector<SetItem> items_;
   const CallOptions options_;
   std::vector<KeyIdentity> identities_;
+  bool is_strong_ = false;  // one of the items is, and so all are
   Assembly<SetResult> assembly_;
 };
 

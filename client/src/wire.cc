@@ -66,6 +66,7 @@ v1::SetRequest ToMessage(std::string key, std::string value, const SetOptions& o
   message.set_value(std::move(value));
   SetEntry(options, &message);
   SetCondition(options.condition, &message);
+  if (options.consistency == Consistency::kStrong) message.set_consistency(v1::CONSISTENCY_STRONG);
   return message;
 }
 
@@ -108,6 +109,7 @@ v1::InvalidateRequest ToMessage(Invalidation what, const std::string& name_space
   }
   message.set_all(what.all);
   if (what.mode == InvalidationMode::kSoft) message.set_mode(v1::INVALIDATION_MODE_SOFT);
+  if (what.consistency == Consistency::kStrong) message.set_consistency(v1::CONSISTENCY_STRONG);
   return message;
 }
 

@@ -16,6 +16,7 @@
 #include "server/engine/cache_engine.h"
 #include "server/engine/inspector.h"
 #include "server/engine/near_leases.h"
+#include "server/engine/near_membership.h"
 #include "server/engine/sweeper.h"
 #include "server/engine/timer_thread.h"
 #include "server/engine/warm_jobs.h"
@@ -53,6 +54,7 @@ struct Application::Parts {
   std::unique_ptr<OriginLoop> origin_loop;
   std::map<std::string, std::unique_ptr<GrpcOrigin>> origins;  // by namespace
   std::unique_ptr<CacheEngine> engine;
+  std::unique_ptr<NearMembership> near_membership;
   std::unique_ptr<NearLeases> near_leases;
   std::unique_ptr<Sweeper> sweeper;
   std::unique_ptr<Inspector> inspector;
@@ -97,6 +99,7 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->min_backoff_nanos = redis.min_backoff_ms * kNanosPerMilli;
   options->max_backoff_nanos = redis.max_backoff_ms * kNanosPerMilli;
   options->renew_every_nanos = settings.near.lease_ms * kNanosPerMilli / kRenewalsPerLease;
+  options->near_lease_nanos = settings.near.lease_ms * kNanosPerMilli;
   options->max_pending = static_cast<size_t>(redis.max_pending);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
   if (absl::Status status = CheckRedisOptions(*options); !status.ok()) {
@@ -218,12 +221,17 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   CacheEngine::Options engine{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
                               .namespaces = settings.namespaces,
                               .version_seed = RandomNonZeroBits(),
-                              .origins = {}};
+                              .origins = {},
+                              .max_strong_waits = static_cast<size_t>(settings.near.max_strong_waits)};
   for (const auto& [name, origin] : parts->origins) engine.origins[name] = origin.get();
   parts->engine = std::make_unique<CacheEngine>(std::move(engine), parts->store.get(), clock, parts->scheduler.get(),
                                                 &parts->registry);
+  const int64_t near_lease = settings.near.lease_ms * kNanosPerMilli;
+  parts->near_membership = std::make_unique<NearMembership>(parts->engine.get(), parts->store.get(), clock,
+                                                            parts->scheduler.get(), near_lease);
+  if (!parts->store->exclusive()) parts->near_membership->Start();
   parts->near_leases =
-      std::make_unique<NearLeases>(parts->engine.get(), settings.near.lease_ms * kNanosPerMilli, &parts->registry);
+      std::make_unique<NearLeases>(parts->engine.get(), near_lease, &parts->registry, parts->near_membership.get());
   if (settings.near.tracking) parts->store->SetNearHolder(parts->near_leases.get());
   parts->sweeper = std::make_unique<Sweeper>(
       Sweeper::Options{.interval_nanos = settings.sweep.interval_ms * kNanosPerMilli,
@@ -265,6 +273,8 @@ void Application::AddMetrics() {
                               return mode == CoherenceMode(*store) ? 1.0 : 0.0;
                             });
   }
+  parts.registry.AddGauge("cache_members", "Registered replicas, for which STRONG writes wait, this one included.", {},
+                          [store = parts.store.get()] { return static_cast<double>(store->members()); });
   parts.store_gauges = std::make_unique<StoreGauges>(parts.store.get(), parts.clock, &parts.registry);
   parts.store_gauges->Refresh();
 }

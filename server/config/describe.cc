@@ -157,6 +157,7 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddBytes("near.capacity_bytes", settings.near.capacity_bytes);
   items.AddText("near.coherence", settings.near.tracking ? "tracking" : "age");
   items.AddDuration("near.lease", settings.near.lease_ms);
+  items.AddNumber("near.max_strong_waits", settings.near.max_strong_waits);
   items.AddBytes("store.embedded.capacity_bytes", settings.embedded.capacity_bytes);
   AddRedis(settings.redis, items);
   for (const NamespacePolicy& policy : settings.namespaces) AddNamespace(policy, items);

@@ -146,6 +146,7 @@ ServerSettings::Near ResolveNear(const Section& section, const Resources& resour
     section.AddProblem("coherence", absl::StrCat(Quote(coherence), ", must be age or tracking"));
   }
   near.lease_ms = section.Integer("lease", {near.lease_ms, 100, kMinute});
+  near.max_strong_waits = section.Integer("max_strong_waits", {near.max_strong_waits, 1, 1'000'000});
   return near;
 }
 

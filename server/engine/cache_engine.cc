@@ -89,7 +89,8 @@ CacheEngine::CacheEngine(Options options, Store* store, const Clock* clock, Sche
       clock_(clock),
       scheduler_(scheduler),
       versions_(options.version_seed),
-      refused_for_no_namespace_(RefusedForNoNamespace(*registry)) {
+      refused_for_no_namespace_(RefusedForNoNamespace(*registry)),
+      strong_(store, clock, scheduler, registry, options.max_strong_waits) {
   for (NamespacePolicy& policy : options.namespaces) {
     const auto near_bytes = static_cast<size_t>(static_cast<double>(options.near_capacity_bytes) * policy.near_share);
     const std::string name = policy.name;
@@ -152,6 +153,7 @@ std::vector<Keyspace*> CacheEngine::keyspaces() const {
 
 void CacheEngine::StopWaiting() {
   for (const auto& [name, space] : spaces_) space->loader().StopWaiting();
+  strong_.Stop();
 }
 
 absl::Status CacheEngine::CheckGet(const Keyspace& space, const GetCommand& command) const {
@@ -212,6 +214,7 @@ std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view
                                                int64_t now) const {
   // Before the look: what the lease answers for has then been dropped and is known to who judges.
   const bool is_current = IsCurrent(space, now);
+  const int64_t max_age = is_current ? 0 : space.NearAge(now);
   EntryRef entry = space.near().Find(key, hash, now);
   if (!entry) return std::nullopt;
   const Judgement judgement = space.clock().Judge(key, *entry);
@@ -219,7 +222,8 @@ std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view
   // Where others write to the store too, a near entry is trusted while their writes are being told (COHERENCE N1), and
   // else for a bounded time from the sending of the read that brought it, with its stamps: a write that was
   // acknowledged longer ago than that is in it.
-  if (!is_current && now - entry->meta().read_nanos >= space.policy().near_max_age_ms * kNanosPerMilli) {
+  // COHERENCE S1: and that only while STRONG writes wait for as long.
+  if (!is_current && now - entry->meta().read_nanos >= max_age) {
     space.metrics().near_aged.Add();
     return std::nullopt;
   }
@@ -255,7 +259,7 @@ bool CacheEngine::IsCurrent(const Keyspace& space, int64_t now) const {
 void CacheEngine::JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get) {
   // COHERENCE N4: in place of a near lease, the age that a near entry may have.
   const int64_t sent_from =
-      IsCurrent(space, get.started_nanos) ? 0 : get.started_nanos - space.policy().near_max_age_ms * kNanosPerMilli + 1;
+      IsCurrent(space, get.started_nanos) ? 0 : get.started_nanos - space.NearAge(get.started_nanos) + 1;
   if (!get.from_store && space.reads().Join(key, hash, space.marks().Current(hash), sent_from, get)) return;
   PendingGets gets;
   gets.push_back(std::move(get));

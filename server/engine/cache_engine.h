@@ -19,6 +19,7 @@
 #include "server/engine/origin.h"
 #include "server/engine/pending_get.h"
 #include "server/engine/scheduler.h"
+#include "server/engine/strong_writes.h"
 #include "server/engine/version_source.h"
 #include "server/metrics/metrics.h"
 #include "server/policy/policy.h"
@@ -76,6 +77,7 @@ class CacheEngine {
     std::vector<NamespacePolicy> namespaces;  // near_share of each resolved, together at most 1
     uint64_t version_seed = 0;                // random, unlike that of any other process
     std::map<std::string, Origin*> origins;   // by namespace
+    size_t max_strong_waits = 10'000;         // STRONG writes that may be under way at once
   };
 
   // The pointees must live longer than the engine, the registry for as long as it is rendered; the scheduler must have
@@ -94,7 +96,7 @@ class CacheEngine {
   void Release(const CallContext& call, const ReleaseCommand& command, Done<bool> done);
 
   // Checks the whole batch before it writes anything; then each entry succeeds or fails on its own. The name_space of
-  // the commands is not looked at.
+  // the commands is not looked at. If one of them is STRONG all are, and those that were written end together.
   void BatchSet(const CallContext& call, std::string_view name_space, absl::Span<const SetCommand> commands,
                 Done<std::vector<absl::StatusOr<SetAnswer>>> done);
 
@@ -113,7 +115,8 @@ class CacheEngine {
   // entries then count as gone). `done` gets the first error; that namespace then stays off.
   void ReplacePolicies(const std::vector<NamespacePolicy>& policies, int64_t deadline_nanos, Done<bool> done);
 
-  // Answers with a miss who waits for somebody else's load, and lets nobody wait any more: the server is about to stop.
+  // Answers with a miss who waits for somebody else's load, and with UNAVAILABLE whose STRONG write waits for other
+  // replicas, and lets nobody wait any more: the server is about to stop.
   void StopWaiting();
 
   // INVALID_ARGUMENT naming `namespace`, or `key` where that breaks a limit, and counted as refused. Empty: `default`.
@@ -176,6 +179,7 @@ class CacheEngine {
   Scheduler* const scheduler_;
   VersionSource versions_;
   Counter& refused_for_no_namespace_;
+  StrongWrites strong_;
   std::map<std::string, std::unique_ptr<Keyspace>, std::less<>> spaces_;  // fixed after construction
 };
 

@@ -75,6 +75,7 @@ struct SetCommand {
   std::optional<int64_t> stale_for_ms = {};
   bool sliding = false;
   bool absent = false;  // `value` must be empty
+  bool strong = false;  // acknowledged once no replica serves anything older (COHERENCE S2)
 };
 
 struct SetAnswer {
@@ -109,6 +110,7 @@ struct InvalidateCommand {
   std::vector<EntityChange> entities = {};
   bool all = false;
   bool soft = false;
+  bool strong = false;
 };
 
 struct InvalidateAnswer {

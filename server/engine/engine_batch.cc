@@ -7,6 +7,7 @@
 #include "server/engine/cache_engine.h"
 #include "server/engine/new_entry.h"
 #include "server/engine/sweep_floor.h"
+#include "server/engine/wait_for_others.h"
 
 namespace larder {
 namespace {
@@ -22,6 +23,18 @@ void CountBatchHit(Keyspace& space, const GetAnswer& answer) {
   (answer.tier == Tier::kNear ? space.metrics().near_hits : space.metrics().store_hits).Add();
   if (answer.stale) space.metrics().stale_hits.Add();
   if (answer.entry->meta().absent) space.metrics().absent_hits.Add();
+}
+
+using SetAnswers = std::vector<absl::StatusOr<SetAnswer>>;
+
+bool IsWritten(const absl::StatusOr<SetAnswer>& answer) { return answer.ok() && answer->applied; }
+
+// Nobody may take those that were written for acknowledged.
+SetAnswers FailWritten(SetAnswers answers, const absl::Status& status) {
+  for (absl::StatusOr<SetAnswer>& answer : answers) {
+    if (IsWritten(answer)) answer = status;
+  }
+  return answers;
 }
 
 }  // namespace
@@ -168,6 +181,13 @@ void CacheEngine::BatchSet(const CallContext& call, std::string_view name_space,
   if (!status.ok()) {
     space.metrics().refused.Add();
     return std::move(done)(status);
+  }
+  if (std::any_of(commands.begin(), commands.end(), [](const SetCommand& command) { return command.strong; })) {
+    if (absl::Status full = strong_.Enter(); !full.ok()) return std::move(done)(std::move(full));
+    done = WaitForOthers<SetAnswers>(
+        strong_, call.deadline_nanos,
+        [](const SetAnswers& answers) { return std::any_of(answers.begin(), answers.end(), IsWritten); }, FailWritten,
+        std::move(done));
   }
 
   struct Pending {

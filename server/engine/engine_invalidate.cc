@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/engine/cache_engine.h"
 #include "server/engine/own_write.h"
+#include "server/engine/wait_for_others.h"
 
 namespace larder {
 namespace {
@@ -87,6 +88,12 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
   if (!targets.ok()) {
     space.metrics().refused.Add();
     return std::move(done)(targets.status());
+  }
+  if (command.strong) {
+    if (absl::Status full = strong_.Enter(); !full.ok()) return std::move(done)(std::move(full));
+    done = WaitForOthers<InvalidateAnswer>(
+        strong_, call.deadline_nanos, [](const InvalidateAnswer&) { return true; },
+        [](const InvalidateAnswer&, const absl::Status& status) { return status; }, std::move(done));
   }
 
   GroupRequest groups{.name_space = space.name(),

@@ -9,6 +9,7 @@
 #include "server/engine/cache_engine.h"
 #include "server/engine/new_entry.h"
 #include "server/engine/own_write.h"
+#include "server/engine/wait_for_others.h"
 
 namespace larder {
 namespace {
@@ -43,6 +44,12 @@ void CacheEngine::Set(const CallContext& call, const SetCommand& command, Done<S
   if (!ttl_ms.ok()) {
     space.metrics().refused.Add();
     return std::move(done)(ttl_ms.status());
+  }
+  if (command.strong) {
+    if (absl::Status full = strong_.Enter(); !full.ok()) return std::move(done)(std::move(full));
+    done = WaitForOthers<SetAnswer>(
+        strong_, call.deadline_nanos, [](const SetAnswer& answer) { return answer.applied; },
+        [](const SetAnswer&, const absl::Status& status) { return status; }, std::move(done));
   }
   WriteChecked(call, space, command, {.ttl_ms = *ttl_ms}, std::move(done));
 }

@@ -1,6 +1,9 @@
 #include "server/engine/keyspace.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "core/clock.h"
 
 namespace larder {
 namespace {
@@ -132,6 +135,16 @@ void Keyspace::SetLoader(std::unique_ptr<Loader> loader) { loader_ = std::move(l
 void Keyspace::Absorb(const ControlUpdate& update) {
   // COHERENCE C4.
   if (clock_.Apply(update)) ForgetNear();
+}
+
+void Keyspace::AllowAge(int64_t until_nanos, int64_t bound_nanos) {
+  age_bound_nanos_.store(bound_nanos);
+  age_until_nanos_.store(until_nanos);
+}
+
+int64_t Keyspace::NearAge(int64_t now_nanos) const {
+  if (now_nanos >= age_until_nanos_.load()) return 0;
+  return std::min(age_bound_nanos_.load(), policy().near_max_age_ms * kNanosPerMilli);
 }
 
 void Keyspace::ForgetNear() {

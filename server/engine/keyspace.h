@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -90,9 +91,15 @@ class Keyspace {
   // that an invalidation may have been missed, the near tier is emptied and nothing under way enters it.
   void Absorb(const ControlUpdate& update);
 
-  // COHERENCE N1: until then near entries may be served however long ago they were read. 0: by their age alone.
+  // COHERENCE N1: until then near entries may be served however long ago they were read. 0: by their age, if at all.
   void RenewNear(int64_t until_nanos) { near_until_nanos_.store(until_nanos, std::memory_order_release); }
   bool IsNearLeased(int64_t now_nanos) const { return now_nanos < near_until_nanos_.load(std::memory_order_acquire); }
+  // COHERENCE S1: until then, and younger than `bound_nanos`, near entries may be served by their age. Always, unless
+  // it is said otherwise. One caller at a time.
+  void AllowAge(int64_t until_nanos, int64_t bound_nanos);
+  // The age that a near entry must not have reached to be served by it alone; 0: none is. To be asked before the near
+  // tier is: whoever raises it empties that first.
+  int64_t NearAge(int64_t now_nanos) const;
   // Empties the near tier, and nothing under way enters it.
   void ForgetNear();
 
@@ -113,6 +120,8 @@ class Keyspace {
   NearCache near_;
   LogicalClock clock_;
   std::atomic<int64_t> near_until_nanos_{0};
+  std::atomic<int64_t> age_until_nanos_{std::numeric_limits<int64_t>::max()};
+  std::atomic<int64_t> age_bound_nanos_{std::numeric_limits<int64_t>::max()};
   WriteMarks marks_;
   ReadFlights reads_;
   RefreshMemo slides_;

@@ -26,14 +26,18 @@ int64_t TtlOf(const NamespacePolicy& policy, const OriginValue& value) {
   return value.absent ? policy.absent_ttl_ms : policy.default_ttl_ms;
 }
 
-// COHERENCE N4: takes out those that began so long after `since_nanos` that a value from then may be older than what
-// another replica had acknowledged by their time.
-PendingGets TakeLate(PendingGets& gets, const Store& store, const NamespacePolicy& policy, int64_t since_nanos) {
+// For how long a value may be answered to those who come for it. What is told of changes is looked at besides.
+int64_t AllowedAge(const Keyspace& space, int64_t now) {
+  return space.IsNearLeased(now) ? space.policy().near_max_age_ms * kNanosPerMilli : space.NearAge(now);
+}
+
+// COHERENCE N4: takes out those that began at `end_nanos` or later, so long after `since_nanos` that a value from then
+// may be older than what another replica had acknowledged by their time.
+PendingGets TakeLate(PendingGets& gets, const Store& store, int64_t since_nanos, int64_t end_nanos) {
   PendingGets late;
   if (store.exclusive()) return late;
-  const int64_t end = since_nanos + policy.near_max_age_ms * kNanosPerMilli;
-  const auto in_time = [end, since_nanos](const PendingGet& get) {
-    return get.started_nanos < (get.from_store ? since_nanos : end);
+  const auto in_time = [since_nanos, end_nanos](const PendingGet& get) {
+    return get.started_nanos < (get.from_store ? since_nanos : end_nanos);
   };
   const auto first = std::stable_partition(gets.begin(), gets.end(), in_time);
   late.assign(std::make_move_iterator(first), std::make_move_iterator(gets.end()));
@@ -63,8 +67,9 @@ void Loader::OnLoaded(const std::string& key, uint64_t id, FillToken fill, int64
 }
 
 void Loader::AnswerUncached(const std::string& key, uint64_t id, FillToken fill, int64_t began_nanos, EntryRef entry) {
-  parts_.store->Release(ReleaseOf(key, fill, /*failed=*/false), [this, key, id, began_nanos, entry = std::move(entry)](
-                                                                    const absl::StatusOr<ReleaseResult>& released) {
+  const int64_t sent = parts_.clock->NowNanos();
+  const auto on_released = [this, key, id, began_nanos, sent,
+                            entry = std::move(entry)](const absl::StatusOr<ReleaseResult>& released) {
     Found found;
     PendingGets gets = Leave(key, id, &found);
     // What is still in the store is no longer what the origin wants to be served.
@@ -80,10 +85,13 @@ void Loader::AnswerUncached(const std::string& key, uint64_t id, FillToken fill,
     if (!released.ok() || !released->held || parts_.space->clock().Judge(key, *entry) != Judgement::kValid) {
       return ReadAgain(key, std::move(gets));
     }
-    PendingGets late = TakeLate(gets, *parts_.store, parts_.space->policy(), began_nanos);
+    // That the lease was held says nothing of what came after the question.
+    const int64_t end = began_nanos + AllowedAge(*parts_.space, parts_.clock->NowNanos());
+    PendingGets late = TakeLate(gets, *parts_.store, began_nanos, std::min(end, sent));
     AnswerAll(std::move(gets), entry, /*is_kept=*/false);
     ReadAgain(key, std::move(late));
-  });
+  };
+  parts_.store->Release(ReleaseOf(key, fill, /*failed=*/false), on_released);
 }
 
 absl::StatusOr<EntryRef> Loader::MakeEntry(const OriginValue& value) {
@@ -134,7 +142,8 @@ void Loader::Fill(const std::string& key, uint64_t id, FillToken fill, EntryRef 
     const Judgement judgement = parts_.space->clock().Judge(key, *entry);
     (judgement == Judgement::kDead ? parts_.space->metrics().fills_aborted : parts_.space->metrics().fills).Add();
     if (!undisturbed || judgement != Judgement::kValid) return ReadAgain(key, std::move(gets));
-    PendingGets late = TakeLate(gets, *parts_.store, parts_.space->policy(), sent);
+    const int64_t end = sent + AllowedAge(*parts_.space, parts_.clock->NowNanos());
+    PendingGets late = TakeLate(gets, *parts_.store, sent, end);
     AnswerAll(std::move(gets), entry, /*is_kept=*/true);
     ReadAgain(key, std::move(late));
   });

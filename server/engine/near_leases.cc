@@ -4,9 +4,10 @@
 
 namespace larder {
 
-NearLeases::NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry)
+NearLeases::NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry, NearMembership* by_age)
     : engine_(engine),
       lease_nanos_(lease_nanos),
+      by_age_(by_age),
       changes_(
           registry->AddCounter("cache_tracked_changes_total", "Keys that the store said were written, by anybody.")),
       renewals_(registry->AddCounter("cache_near_renewals_total", "Renewals of namespaces' near leases.")),
@@ -33,15 +34,20 @@ void NearLeases::OnChanged(std::string_view name_space, std::string_view key) {
   space->near().Erase(key, hash);
 }
 
-void NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) {
+void NearLeases::OnBegin() {
+  if (by_age_ != nullptr) by_age_->Pause();
+}
+
+bool NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) {
   Keyspace* const space = engine_->FindKeyspace(name_space);
-  if (space == nullptr) return;
+  if (space == nullptr) return true;
   space->Absorb(update);
   // The lease counts once what was told is known (COHERENCE C2), and only of the generation that is in force.
   const ClockPosition known = space->clock().known();
-  if (known.generation != update.generation || known.epoch < update.epoch) return;
+  if (known.generation != update.generation || known.epoch < update.epoch) return false;
   renewals_.Add();
   space->RenewNear(sent_nanos + lease_nanos_ + PlantedStepNanos());
+  return true;
 }
 
 void NearLeases::OnControl(std::string_view name_space, const ControlUpdate& update) {
@@ -54,6 +60,7 @@ void NearLeases::OnLost() {
     space->RenewNear(0);
     if (!Planted(Bug::kNoFlush)) space->ForgetNear();
   }
+  if (by_age_ != nullptr) by_age_->Resume();
 }
 
 }  // namespace larder

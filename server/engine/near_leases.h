@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "server/engine/cache_engine.h"
+#include "server/engine/near_membership.h"
 #include "server/metrics/metrics.h"
 #include "server/store/store.h"
 
@@ -16,18 +17,21 @@ namespace larder {
 // enter it. Thread-safe; never blocks.
 class NearLeases final : public NearHolder {
  public:
-  // `engine` must outlive it. `lease_nanos`: for how long from the question on an answer of the store counts.
-  NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry);
+  // The pointees must outlive it. `lease_nanos`: for how long from the question on an answer of the store counts.
+  // `by_age`: what near entries are served by while there are no leases; null: by their age, whoever knows of that.
+  NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* registry, NearMembership* by_age = nullptr);
 
   ClockPosition Known(std::string_view name_space) const override;
   void OnChanged(std::string_view name_space, std::string_view key) override;
-  void OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) override;
+  void OnBegin() override;
+  bool OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) override;
   void OnControl(std::string_view name_space, const ControlUpdate& update) override;
   void OnLost() override;
 
  private:
   CacheEngine* const engine_;
   const int64_t lease_nanos_;
+  NearMembership* const by_age_;
   Counter& changes_;
   Counter& renewals_;
   Counter& losses_;

@@ -16,6 +16,8 @@ constexpr uint64_t kHandshakeId = 0;
 constexpr uint64_t kServerId = 1;
 constexpr uint64_t kTrackingId = 2;
 constexpr uint64_t kRenewalId = 3;
+constexpr uint64_t kScriptId = 4;
+constexpr uint64_t kAcknowledgementId = 5;
 
 // A server that does not do it is not asked again and again.
 constexpr int64_t kRefusedFor = 30 * kNanosPerSecond;
@@ -25,16 +27,22 @@ constexpr int64_t kSilence = 2 * kNanosPerSecond;
 constexpr int64_t kBetweenTellings = 5 * kNanosPerSecond;
 // However often a control record changes, they are not all asked for more often than this.
 constexpr int64_t kLeastBetweenRenewals = 10 * kNanosPerMilli;
+// While somebody waits for it.
+constexpr int64_t kLeastWhileAsked = kNanosPerMilli;
+// Of more than these, which no fleet has, some wait in vain.
+constexpr size_t kMostAskers = 4'096;
 
 }  // namespace
 
 NearTracker::NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                         const std::map<std::string, NamespaceKeys>* namespaces, StoreIdentity store_identity,
-                         OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble)
+                         const std::map<std::string, NamespaceKeys>* namespaces, OwnMembership* membership,
+                         StoreIdentity store_identity, OnOtherServer on_other_server, OnUnknown on_unknown,
+                         OnTrouble on_trouble)
     : loop_(loop),
       clock_(clock),
       options_(options),
       namespaces_(*namespaces),
+      membership_(*membership),
       store_identity_(std::move(store_identity)),
       on_other_server_(std::move(on_other_server)),
       on_unknown_(std::move(on_unknown)),
@@ -107,16 +115,21 @@ void NearTracker::OnServer(RedisReplyPtr reply) {
 
 void NearTracker::BeginTracking() {
   RedisPipeline pipeline;
+  pipeline.AddLoad(Script::kRegister, KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or("")));
   // Not NOLOOP: where another has touched a key in the same turn, Redis would keep that to itself too.
   pipeline.Begin(4 + 4 * namespaces_.size()).Arg("CLIENT").Arg("TRACKING").Arg("ON").Arg("BCAST");
   for (const auto& [name, keys] : namespaces_) {
     pipeline.Arg("PREFIX").Arg(keys.entry_prefix).Arg("PREFIX").Arg(keys.control);
   }
-  session_->Send(kTrackingId, pipeline.command(0));
+  session_->Send(kScriptId, pipeline.command(0));
+  session_->Send(kTrackingId, pipeline.command(1));
 }
 
 void NearTracker::OnReply(uint64_t id, RedisReplyPtr reply) {
   if (id == kServerId) return OnServer(std::move(reply));
+  if (id == kScriptId) return OnScript(RedisReplyView(reply));
+  // Where publishing is not allowed, whoever asked waits until this process would serve nothing any more.
+  if (id == kAcknowledgementId) return;
   if (id == kTrackingId) return OnTracking(RedisReplyView(reply));
   if (id == kRenewalId) return OnRenewal(RedisReplyView(reply));
   if (handshake_ == nullptr) return;
@@ -129,9 +142,17 @@ void NearTracker::OnReply(uint64_t id, RedisReplyPtr reply) {
   AskServer();
 }
 
+void NearTracker::OnScript(RedisReplyView reply) {
+  if (reply.IsError()) return GiveUp(reply);
+  hashes_[static_cast<size_t>(Script::kRegister)] = std::string(reply.Text().value_or(""));
+}
+
 void NearTracker::OnTracking(RedisReplyView reply) {
   if (reply.ErrorCode() == "ERR") return Refuse(std::string(StatusOfReply(reply).message()));
   if (reply.IsError()) return GiveUp(reply);
+  // From the first registration on others wait for an acknowledgement, not for the age of what is served here
+  // (COHERENCE S1).
+  holder_->OnBegin();
   // What was read before Redis began to tell of changes must not be kept as if it had been told of them.
   if (!Planted(Bug::kNoFlush)) holder_->OnChanged("", "");
   tracks_.store(true);
@@ -163,25 +184,57 @@ void NearTracker::OnKeyChanged(std::string_view key) {
 void NearTracker::RenewSoon() {
   if (!tracks_.load()) return;
   renew_again_ = true;
-  if (renewing_) return;
-  const int64_t due = sent_nanos_ + kLeastBetweenRenewals;
-  if (clock_->NowNanos() >= due) return Renew();
-  SetTimer(due, &NearTracker::Renew);
+  if (!renewing_) RenewNotBefore(sent_nanos_ + kLeastBetweenRenewals);
 }
 
+void NearTracker::RenewNotBefore(int64_t due_nanos) {
+  if (clock_->NowNanos() >= due_nanos) return Renew();
+  // Between renewals the timer is the next one's.
+  if (timer_.first == 0 || timer_.first > due_nanos) SetTimer(due_nanos, &NearTracker::Renew);
+}
+
+void NearTracker::Acknowledge(uint64_t asker, uint64_t round) {
+  if (!tracks_.load()) return;
+  if (askers_.size() >= kMostAskers && !askers_.contains(asker)) return;
+  uint64_t& last = askers_[asker];
+  last = std::max(last, round);
+  if (!renewing_) RenewNotBefore(sent_nanos_ + kLeastWhileAsked);
+}
+
+// COHERENCE S1, S2: why a STRONG write may go by a member that has acknowledged it, or said nothing for the lease.
+//  * Redis hands out what it has to tell at the end of the turn in which a key was written, to everybody, before any
+//    reply of that turn leaves. So whoever has the write's reply knows that the news of it stands in every tracking
+//    connection's stream, and that what a member asks from then on is answered behind it.
+//  * A member that acknowledges has had an answer to what it asked after it was asked to acknowledge, and that is after
+//    the write's reply. The news came first, and the stamps of groups are in the answer itself.
+//  * A member that says nothing: the last renewal that counted, if it did not bring the news, was asked before the
+//    write's reply. (Its answer may be of the same turn as the write, and the connection lost in between.) The lease is
+//    counted from the asking, so that it ends within one lease of the write's reply; there is no age to serve by
+//    meanwhile. A session that comes after it begins with nothing.
+//  * One that was not in the record had its registration run out, which takes longer than the lease, or lost with the
+//    record, for which the record's own age is waited; or registers later, and empties its near tier before it counts.
 void NearTracker::Renew() {
   if (!tracks_.load()) return;
   // The store has found another server since.
   if (identity_ != store_identity_()) return Lose("another server than the store's");
   renewing_ = true;
   renew_again_ = false;
-  is_role_next_ = true;
+  expected_ = Answer::kRole;
+  is_whole_ = true;
   next_ = namespaces_.begin();
   answered_ = 0;
   asked_.clear();
+  // Only of those who asked before this is sent can it be the proof.
+  promised_ = std::exchange(askers_, {});
   // COHERENCE N1: a server that is no master any more renews nothing.
   RedisPipeline pipeline;
+  registered_as_ = ++membership_.sequence;
   pipeline.Add({"ROLE"});
+  // A write, which a master that has lost its replicas refuses where `min-replicas-to-write` says so.
+  AddRegister(pipeline, membership_.names, identity_,
+              {.acknowledges = true, .bound_nanos = options_.near_lease_nanos, .hold_nanos = options_.near_lease_nanos},
+              registered_as_);
+  pipeline.FillHashes(hashes_);
   for (const auto& [name, keys] : namespaces_) {
     asked_.push_back(holder_->Known(name));
     AddControlRead(pipeline, keys.control, AskedFrom(asked_.back()));
@@ -197,20 +250,51 @@ void NearTracker::Renew() {
 
 void NearTracker::OnRenewal(RedisReplyView reply) {
   if (!renewing_) return;
-  if (std::exchange(is_role_next_, false)) {
-    if (reply.IsError()) return GiveUp(reply);
-    if (reply.size() == 0 || reply[0].Text().value_or("") != "master") return Lose("Redis is not the master");
-    return;
-  }
+  if (expected_ == Answer::kRole) return OnRole(reply);
+  if (expected_ == Answer::kRegistration) return OnRegistered(reply);
   const auto at = next_++;
   OnControlRecord(at->first, asked_[answered_++], reply);
-  // Lost on the way.
-  if (!renewing_ || next_ != namespaces_.end()) return;
+  // Not if it was lost on the way.
+  if (renewing_ && next_ == namespaces_.end()) EndRenewal();
+}
+
+void NearTracker::OnRole(RedisReplyView reply) {
+  if (reply.IsError()) return GiveUp(reply);
+  if (reply.size() == 0 || reply[0].Text().value_or("") != "master") return Lose("Redis is not the master");
+  expected_ = Answer::kRegistration;
+}
+
+void NearTracker::OnRegistered(RedisReplyView reply) {
+  if (reply.IsError()) return GiveUp(reply);
+  const absl::StatusOr<RegisterAnswer> answer = ParseRegister(reply);
+  if (!answer.ok()) return Refuse(std::string(answer.status().message()));
+  expected_ = Answer::kControl;
+  const Registration registration = membership_.Take(*answer, registered_as_);
+  // COHERENCE S1: it was passed over meanwhile. What it holds may be older than what was written then.
+  if (!registration.was_member) holder_->OnChanged("", "");
+  registered_ = registration.counts;
+  is_whole_ = registered_;
+}
+
+void NearTracker::EndRenewal() {
   renewing_ = false;
   backoff_.Reset();
   told_trouble_ = false;
-  if (renew_again_) return RenewSoon();
+  if (is_whole_) {
+    RedisPipeline pipeline;
+    for (const auto& [asker, round] : promised_) {
+      pipeline.Add({"PUBLISH", AckChannel(membership_.names, asker), RoundMessage(membership_.names.id, round)});
+    }
+    for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kAcknowledgementId, pipeline.command(i));
+  } else {
+    // Those who have asked again since have a later round here.
+    askers_.merge(promised_);
+  }
+  promised_.clear();
   SetTimer(sent_nanos_ + options_.renew_every_nanos, &NearTracker::Renew);
+  // Of what was not taken in whole there is news soon, or the next renewal comes in its time.
+  if (is_whole_ && !askers_.empty()) return RenewNotBefore(sent_nanos_ + kLeastWhileAsked);
+  if (renew_again_) RenewSoon();
 }
 
 void NearTracker::OnControlRecord(const std::string& name_space, ClockPosition known, RedisReplyView reply) {
@@ -218,14 +302,19 @@ void NearTracker::OnControlRecord(const std::string& name_space, ClockPosition k
   if (!range.ok() && reply.IsError()) return GiveUp(reply);
   if (!range.ok()) return Refuse(std::string(range.status().message()));
   // What this connection answers is in no order with what the others do, so that it must not begin a generation.
-  if (!range->has_value() || (*range)->generation != known.generation) return on_unknown_(name_space);
+  if (!range->has_value() || (*range)->generation != known.generation) {
+    is_whole_ = false;
+    return on_unknown_(name_space);
+  }
+  // A renewal that did not register renews no lease (COHERENCE S1).
+  if (!registered_) return;
   ControlUpdate update = UpdateOf(**std::move(range), known, /*sequence=*/0);
   if (Planted(Bug::kPingRenews)) {
     update = ControlUpdate();
     update.generation = known.generation;
     update.epoch = update.since = known.epoch;
   }
-  holder_->OnCurrent(name_space, update, sent_nanos_);
+  if (!holder_->OnCurrent(name_space, update, sent_nanos_)) is_whole_ = false;
 }
 
 void NearTracker::DropSession() {
@@ -233,6 +322,8 @@ void NearTracker::DropSession() {
   timer_ = {};
   handshake_.reset();
   renewing_ = false;
+  askers_.clear();
+  promised_.clear();
   if (tracks_.exchange(false)) holder_->OnLost();
   if (session_ == nullptr) return;
   session_->Close();

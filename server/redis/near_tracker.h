@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "server/redis/backoff.h"
+#include "server/redis/own_membership.h"
 #include "server/redis/redis_handshake.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -26,8 +27,9 @@ namespace larder {
 
 // COHERENCE N1, N2: a connection on which Redis says which keys change (broadcast tracking by prefix), and on which the
 // control records are read again and again. Redis hands out what it has to say in order, so that once an answer is
-// here, so is every change that was acknowledged to anybody before the question was sent. Belongs to the loop's thread,
-// but for tracks().
+// here, so is every change that was acknowledged to anybody before the question was sent. The same questions keep the
+// process registered (COHERENCE S1), and once answered are what it acknowledges others' STRONG writes by (S2). Belongs
+// to the loop's thread, but for tracks().
 class NearTracker final : private RedisSession::Listener {
  public:
   // Told of a refusal that somebody must change a configuration for. Once for each turn to the worse.
@@ -42,8 +44,8 @@ class NearTracker final : private RedisSession::Listener {
 
   // The pointers and `namespaces` must outlive this.
   NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-              const std::map<std::string, NamespaceKeys>* namespaces, StoreIdentity store_identity,
-              OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble);
+              const std::map<std::string, NamespaceKeys>* namespaces, OwnMembership* membership,
+              StoreIdentity store_identity, OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble);
   ~NearTracker() override;
 
   // Once; `holder` must outlive this, or Close().
@@ -52,6 +54,9 @@ class NearTracker final : private RedisSession::Listener {
   void Close();
   // Asks for everything that is needed to be current, now or in a moment. Does nothing while it does not track.
   void RenewSoon();
+  // COHERENCE S2: `asker` wants to be told once what was written before now has been taken in. While it does not track
+  // nobody is told anything.
+  void Acknowledge(uint64_t asker, uint64_t round);
 
   // Whether the holder is being told. Any thread.
   bool tracks() const { return tracks_.load(); }
@@ -68,12 +73,17 @@ class NearTracker final : private RedisSession::Listener {
   void AskServer();
   void OnServer(RedisReplyPtr reply);
   void BeginTracking();
+  void OnScript(RedisReplyView reply);
   void OnTracking(RedisReplyView reply);
   // At most one question is under way.
   void Renew();
+  void RenewNotBefore(int64_t due_nanos);
   void OnKeyChanged(std::string_view key);
   void OnRenewal(RedisReplyView reply);
+  void OnRole(RedisReplyView reply);
+  void OnRegistered(RedisReplyView reply);
   void OnControlRecord(const std::string& name_space, ClockPosition known, RedisReplyView reply);
+  void EndRenewal();
   void SetTimer(int64_t due_nanos, void (NearTracker::*then)());
   void DropSession();
   void Lose(const std::string& reason);
@@ -85,6 +95,7 @@ class NearTracker final : private RedisSession::Listener {
   const Clock* const clock_;
   const RedisOptions options_;
   const std::map<std::string, NamespaceKeys>& namespaces_;
+  OwnMembership& membership_;
   const StoreIdentity store_identity_;
   const OnOtherServer on_other_server_;
   const OnUnknown on_unknown_;
@@ -99,6 +110,7 @@ class NearTracker final : private RedisSession::Listener {
   std::unique_ptr<RedisHandshake> handshake_;
   std::vector<RedisReplyPtr> facts_;  // what the server is, as far as it has answered
   std::string identity_;              // of the session's server
+  ScriptHashes hashes_;               // of the one script that is needed here
   int64_t told_of_other_nanos_ = 0;   // when the store was last told to look again
 
   // Of the renewal under way.
@@ -106,9 +118,17 @@ class NearTracker final : private RedisSession::Listener {
   bool renew_again_ = false;  // a control record has changed since it was sent
   int64_t sent_nanos_ = 0;
   std::map<std::string, NamespaceKeys>::const_iterator next_;  // whose answer comes next
-  bool is_role_next_ = false;
+  enum class Answer { kRole, kRegistration, kControl };
+  Answer expected_ = Answer::kRole;
+  uint64_t registered_as_ = 0;  // the registration's sequence
+  bool registered_ = false;
+  bool is_whole_ = false;             // it registered, and all that was answered so far has been taken in
   std::vector<ClockPosition> asked_;  // what the holder knew, in the order of the namespaces
   size_t answered_ = 0;
+
+  // Who wants to be told, by id, with the last round: of the next renewal, and of the one under way.
+  std::map<uint64_t, uint64_t> askers_;
+  std::map<uint64_t, uint64_t> promised_;
 
   Backoff backoff_;
   RedisLoop::TimerId timer_{};

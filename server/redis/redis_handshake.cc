@@ -29,6 +29,10 @@ std::string ServerIdentity(std::string_view server, std::string_view replication
   return absl::StrCat(std::string(run), "-", std::string(replication_id));
 }
 
+bool KnowsScriptFlags(std::string_view server) {
+  return InfoNumber(server, "redis_version") >= kFirstMajorWithScriptFlags;
+}
+
 RedisHandshake::RedisHandshake(const RedisOptions& options, std::vector<std::string> control_keys, Send send,
                                Scope scope)
     : options_(options), control_keys_(std::move(control_keys)), send_(std::move(send)), scope_(scope) {}
@@ -123,7 +127,7 @@ void RedisHandshake::FinishServer() {
   const std::string_view server = RedisReplyView(replies_[0]).Text().value_or("");
   const std::string_view replication = RedisReplyView(replies_[1]).Text().value_or("");
   facts_.version = std::string(InfoField(server, "redis_version").value_or(""));
-  facts_.knows_script_flags = InfoNumber(server, "redis_version") >= kFirstMajorWithScriptFlags;
+  facts_.knows_script_flags = KnowsScriptFlags(server);
   facts_.identity = ServerIdentity(server, replication);
   if (facts_.identity.empty()) {
     status_ = absl::UnavailableError("Redis tells neither its run_id nor its master_replid");

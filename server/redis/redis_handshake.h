@@ -26,6 +26,8 @@ struct RedisServerFacts {
 
 // What tells one life of one server from any other, out of what INFO says (COHERENCE C3). Empty if it says nothing.
 std::string ServerIdentity(std::string_view server, std::string_view replication);
+// Whether scripts may say that they run when memory is out. Of what INFO says of the server.
+bool KnowsScriptFlags(std::string_view server);
 
 // Logs in, selects the database, finds out what the server is, loads the scripts, and makes sure that every namespace
 // has a control record made on this very server. Belongs to one thread; knows no socket.

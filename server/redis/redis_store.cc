@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/store/random_bits.h"
 
 namespace larder {
 namespace {
@@ -36,6 +37,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       options_(parts.options),
       warn_(std::move(parts.warn)),
       namespaces_(AllKeys(parts)),
+      membership_{.names = MemberNamesOf(options_.prefix, RandomNonZeroBits())},
       loop_(clock),
       connection_(&loop_, clock, options_, ControlKeys(namespaces_),
                   [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
@@ -49,12 +51,19 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
           }),
       news_loop_(clock),
       tracker_(
-          &news_loop_, clock, options_, &namespaces_, [this] { return connection_.identity(); },
+          &news_loop_, clock, options_, &namespaces_, &membership_, [this] { return connection_.identity(); },
           [this] { loop_.Post([this] { connection_.Reconnect("another connection met another server"); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
             if (warn)
               warn(absl::StrCat("Redis does not tell of changed keys, so near entries go by their age: ", what));
+          }),
+      member_subscriber_(
+          &news_loop_, clock, options_,
+          {membership_.names.sync_channel, AckChannel(membership_.names, membership_.names.id)},
+          [this](std::string_view channel, std::string_view message) { OnMemberMessage(channel, message); },
+          [warn = warn_](const std::string& what) {
+            if (warn) warn(absl::StrCat("Redis keeps replicas from hearing each other, so STRONG writes wait: ", what));
           }) {}
 
 RedisStore::~RedisStore() { Shutdown(); }
@@ -69,7 +78,10 @@ absl::Status RedisStore::Start() {
 
 void RedisStore::Shutdown() {
   // Refused the second time, which changes nothing.
-  news_loop_.Post([this] { tracker_.Close(); });
+  news_loop_.Post([this] {
+    tracker_.Close();
+    member_subscriber_.Close();
+  });
   news_loop_.Stop();
   loop_.Post([this] {
     subscriber_.Close();
@@ -96,6 +108,7 @@ void RedisStore::SetWakeListener(WakeListener listener) {
 
 void RedisStore::SetNearHolder(NearHolder* holder) {
   holder_.store(holder);
+  HearMembers();
   news_loop_.Post([this, holder] { tracker_.Start(holder); });
 }
 
@@ -173,6 +186,7 @@ StoreInfo RedisStore::Summary() const {
   info.detail = connection_.detail();
   info.disconnects = disconnects();
   info.unreadable_entries = unreadable_.load();
+  info.members = members();
   MutexLock lock(&trouble_mutex_);
   if (info.detail.empty() && trouble_nanos_ != 0 && clock_->NowNanos() - trouble_nanos_ < kTroubleShownFor) {
     info.detail = trouble_;

@@ -16,6 +16,7 @@
 #include "core/mutex.h"
 #include "server/redis/control_commands.h"
 #include "server/redis/near_tracker.h"
+#include "server/redis/own_membership.h"
 #include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -78,6 +79,11 @@ class RedisStore final : public Store {
   // Told on a thread of its own, so that a long answer to others keeps no news back.
   void SetNearHolder(NearHolder* holder) override;
   bool tracks() const override { return tracker_.tracks(); }
+  void Register(MemberTerms terms, StoreCallback<Registration> done) override;
+  void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
+  // Told on the thread of the news.
+  void SetSyncListener(SyncListener listener) override;
+  int64_t members() const override { return membership_.members.load(); }
   // Never fails: where Redis does not answer, it says why.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return connection_.state(); }
@@ -170,6 +176,11 @@ class RedisStore final : public Store {
   void Inform(NearHolder* holder, const std::string& name_space);
   void TellWaiters(std::string_view channel, std::string_view entry_key);
 
+  // redis_store_members.cc
+  // Subscribes to what members say to each other, the first time.
+  void HearMembers();
+  void OnMemberMessage(std::string_view channel, std::string_view message);
+
   // Looks at an error for what it says about the connection as a whole.
   void NoteError(RedisReplyView reply);
   StoreInfo Summary() const;
@@ -188,6 +199,10 @@ class RedisStore final : public Store {
 
   Mutex wake_mutex_;
   WakeListener wake_listener_ ABSL_GUARDED_BY(wake_mutex_);
+  SyncListener sync_listener_ ABSL_GUARDED_BY(wake_mutex_);
+
+  OwnMembership membership_;
+  std::atomic<bool> hears_members_{false};
 
   // The store's thread alone.
   uint64_t sequence_ = 0;
@@ -198,7 +213,9 @@ class RedisStore final : public Store {
   WakeSubscriber subscriber_;
   RedisLoop news_loop_;
   std::atomic<NearHolder*> holder_{nullptr};
-  NearTracker tracker_;  // on news_loop_
+  // Both on news_loop_, where the answers to others' questions keep nothing back.
+  NearTracker tracker_;
+  WakeSubscriber member_subscriber_;
 };
 
 }  // namespace larder

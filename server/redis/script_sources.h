@@ -13,8 +13,12 @@ extern const std::string_view kControlLibrary;
 // What comes before the scripts over entries: how to read and judge a record under a key.
 extern const std::string_view kEntryLibrary;
 
-// Empty where the script is of the other kind.
+// What comes before the scripts over the members record, in place of all that.
+extern const std::string_view kMembersLibrary;
+
+// Empty where the script is of another kind.
 std::string_view ControlScriptSource(Script script);
+std::string_view MembersScriptSource(Script script);
 std::string_view EntryScriptSource(Script script);
 
 }  // namespace larder

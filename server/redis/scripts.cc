@@ -17,9 +17,13 @@ constexpr std::string_view kAllowOutOfMemory = "#!lua flags=allow-oom\n";
 
 std::string ScriptBody(Script script, bool server_knows_flags) {
   const std::string_view control_source = ControlScriptSource(script);
+  const std::string_view members_source = MembersScriptSource(script);
   std::string body;
   const bool invalidates = !control_source.empty() || script == Script::kErase || script == Script::kEraseDead;
-  if (invalidates && server_knows_flags) body.append(kAllowOutOfMemory);
+  // Nor must the near tier end with it, for want of a registration.
+  const bool registers = script == Script::kRegister;
+  if ((invalidates || registers) && server_knows_flags) body.append(kAllowOutOfMemory);
+  if (!members_source.empty()) return body.append(kMembersLibrary).append(members_source);
   body.append(kControlLibrary);
   if (!control_source.empty()) return body.append(control_source);
   body.append(kEntryLibrary).append(EntryScriptSource(script));

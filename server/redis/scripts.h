@@ -9,10 +9,10 @@
 namespace larder {
 
 // Each refuses to run without a control record, with an error that begins with NOCTL, but for kEnsure, which makes it
-// (COHERENCE C3), and for kRelease and kErase, which need none: no entry is valid then. Generations are 16 hexadecimal
-// digits, epochs and times (in ms) decimal, versions and tokens 8 bytes as in the envelope, eight zeros or nothing for
-// none. `known` is two arguments, generation and epoch; `members` are the control record's members later than it with
-// their stamps, all of them if the generation is another than the known one.
+// (COHERENCE C3), and for those that need none: kRelease and kErase, since no entry is valid then, and the last two.
+// Generations are 16 hexadecimal digits, epochs and times (in ms) decimal, versions and tokens 8 bytes as in the
+// envelope, eight zeros or nothing for none. `known` is two arguments, generation and epoch; `members` are the control
+// record's members later than it with their stamps, all of them if the generation is another than the known one.
 enum class Script : size_t {
   // KEYS control; ARGV proposed generation, the server's identity.
   // Makes the record, or a new one if the server is not the one that it was made on. -> members
@@ -55,8 +55,15 @@ enum class Script : size_t {
   // KEYS control; ARGV generation, last epoch, hp (hard patterns) or any, where to go on. Forgets some stamps.
   // -> where to go on, or -1
   kForget,
+  // KEYS members; ARGV the server's identity, own id as 16 hexadecimal digits, t (acknowledges) or a (serves by age),
+  // bound, hold, sequence, how long it is to last. Needs no control record.
+  // -> {since which sequence it has been registered without a gap, 1 if this counts, number of members}
+  kRegister,
+  // KEYS members; ARGV the server's identity, own id, round, channel to ask on. Needs no control record.
+  // -> {age of the record, the members}
+  kSync,
 };
-inline constexpr size_t kScriptCount = 12;
+inline constexpr size_t kScriptCount = 14;
 inline constexpr size_t kScriptHashBytes = 40;
 using ScriptHashes = std::array<std::string, kScriptCount>;
 

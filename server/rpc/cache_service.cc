@@ -172,6 +172,8 @@ void CacheService::BatchSet(UnaryCall* call) {
   }
   v1::BatchSetRequest request;
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
+  const absl::StatusOr<bool> strong = IsStrong(request.consistency());
+  if (!strong.ok()) return call->Fail(strong.status());
   std::vector<SetCommand> commands;
   commands.reserve(static_cast<size_t>(request.entries_size()));
   for (int i = 0; i < request.entries_size(); ++i) {
@@ -180,9 +182,13 @@ void CacheService::BatchSet(UnaryCall* call) {
     if (command.ok() && !entry.namespace_().empty() && entry.namespace_() != request.namespace_()) {
       command = absl::InvalidArgumentError("namespace: must be empty or that of the batch");
     }
+    if (command.ok() && entry.consistency() != v1::CONSISTENCY_UNSPECIFIED && command->strong != *strong) {
+      command = absl::InvalidArgumentError("consistency: must be unspecified or that of the batch");
+    }
     if (!command.ok()) {
       return call->Fail(absl::InvalidArgumentError(absl::StrCat("entries[", i, "]: ", command.status().message())));
     }
+    command->strong = *strong;
     commands.push_back(*std::move(command));
   }
   engine_->BatchSet(call->context(), request.namespace_(), commands,

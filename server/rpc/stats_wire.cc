@@ -87,6 +87,7 @@ v1::StoreStats ToMessage(const StoreInfo& info, std::string_view coherence_mode)
   message.set_coherence_mode(std::string(coherence_mode));
   message.set_disconnects(info.disconnects);
   message.set_unreadable_entries(info.unreadable_entries);
+  message.set_members(info.members);
   return message;
 }
 

@@ -226,6 +226,8 @@ grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_byte
 }
 
 absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
+  const absl::StatusOr<bool> strong = IsStrong(request.consistency());
+  if (!strong.ok()) return strong.status();
   SetCommand command{.name_space = request.namespace_(),
                      .key = request.key(),
                      .value = request.value(),
@@ -236,7 +238,8 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
                      .tags = {request.tags().begin(), request.tags().end()},
                      .stale_for_ms = StaleFor(request),
                      .sliding = request.sliding(),
-                     .absent = request.absent()};
+                     .absent = request.absent(),
+                     .strong = *strong};
   switch (request.condition_case()) {
     case v1::SetRequest::CONDITION_NOT_SET:
       break;
@@ -300,13 +303,16 @@ TouchCommand ToCommand(const v1::TouchRequest& request) {
 absl::StatusOr<InvalidateCommand> ToCommand(const v1::InvalidateRequest& request) {
   const absl::StatusOr<bool> soft = IsSoft(request.mode());
   if (!soft.ok()) return soft.status();
+  const absl::StatusOr<bool> strong = IsStrong(request.consistency());
+  if (!strong.ok()) return strong.status();
   InvalidateCommand command{.name_space = request.namespace_(),
                             .keys = {request.keys().begin(), request.keys().end()},
                             .tags = {request.tags().begin(), request.tags().end()},
                             .patterns = {request.patterns().begin(), request.patterns().end()},
                             .entities = {},
                             .all = request.all(),
-                            .soft = *soft};
+                            .soft = *soft,
+                            .strong = *strong};
   for (const v1::Entity& entity : request.entities()) {
     EntityChange& change = command.entities.emplace_back();
     change.name = entity.name();
@@ -324,6 +330,18 @@ absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode) {
       return true;
     default:
       return absl::InvalidArgumentError(absl::StrCat("mode: ", static_cast<int>(mode), " is not known"));
+  }
+}
+
+absl::StatusOr<bool> IsStrong(v1::Consistency consistency) {
+  switch (consistency) {
+    case v1::CONSISTENCY_UNSPECIFIED:
+    case v1::CONSISTENCY_BOUNDED:
+      return false;
+    case v1::CONSISTENCY_STRONG:
+      return true;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("consistency: ", static_cast<int>(consistency), " is not known"));
   }
 }
 

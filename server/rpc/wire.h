@@ -41,6 +41,7 @@ absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request);
 
 // INVALID_ARGUMENT naming `mode` if it is not known.
 absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode);
+absl::StatusOr<bool> IsStrong(v1::Consistency consistency);
 
 v1::WarmProgress ToMessage(const EntryWarmProgress& progress, bool finished);
 

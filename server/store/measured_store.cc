@@ -30,6 +30,8 @@ MeasuredStore::MeasuredStore(std::unique_ptr<Store> store, const Clock* clock, R
       forget_stamps_(*registry, "forget_stamps"),
       put_note_(*registry, "put_note"),
       get_note_(*registry, "get_note"),
+      register_(*registry, "register"),
+      sync_(*registry, "sync"),
       shed_(registry->AddCounter("cache_shed_total", "Work refused because too much was waiting.",
                                  {{"reason", "store_queue"}})) {}
 
@@ -117,6 +119,14 @@ void MeasuredStore::PutNote(std::string name_space, std::string name, std::strin
 void MeasuredStore::GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
                             StoreCallback<std::optional<std::string>> done) {
   store_->GetNote(std::move(name_space), std::move(name), deadline_nanos, Measured(&get_note_, std::move(done)));
+}
+
+void MeasuredStore::Register(MemberTerms terms, StoreCallback<Registration> done) {
+  store_->Register(terms, Measured(&register_, std::move(done)));
+}
+
+void MeasuredStore::Sync(uint64_t round, StoreCallback<SyncResult> done) {
+  store_->Sync(round, Measured(&sync_, std::move(done)));
 }
 
 void MeasuredStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {

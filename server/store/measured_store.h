@@ -44,6 +44,10 @@ class MeasuredStore final : public Store {
   void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
   void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
   bool tracks() const override { return store_->tracks(); }
+  void Register(MemberTerms terms, StoreCallback<Registration> done) override;
+  void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
+  void SetSyncListener(SyncListener listener) override { store_->SetSyncListener(std::move(listener)); }
+  int64_t members() const override { return store_->members(); }
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }
@@ -64,7 +68,7 @@ class MeasuredStore final : public Store {
   const std::unique_ptr<Store> store_;
   const Clock* const clock_;
   Operation read_, write_, touch_, erase_, lease_, release_, invalidate_, barrier_, control_;
-  Operation look_, scan_, erase_versions_, sweep_, erase_dead_, forget_stamps_, put_note_, get_note_;
+  Operation look_, scan_, erase_versions_, sweep_, erase_dead_, forget_stamps_, put_note_, get_note_, register_, sync_;
   Counter& shed_;
 };
 

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "core/entry.h"
 #include "server/store/control.h"
+#include "server/store/membership.h"
 
 namespace larder {
 
@@ -286,13 +287,15 @@ struct StoreInfo {
   std::string redis_version;
   int64_t disconnects = 0;
   int64_t unreadable_entries = 0;
+  int64_t members = 0;  // registered replicas
 };
 
 template <typename T>
 using StoreCallback = absl::AnyInvocable<void(absl::StatusOr<T>) &&>;
 
 // Who keeps what it read from a shared store, and so must hear of what others write (COHERENCE N1 to N3). Told on
-// several threads of the store's, at the same time; OnChanged, OnCurrent and OnLost in order, on one. Must not block.
+// several threads of the store's, at the same time; OnBegin, OnChanged, OnCurrent and OnLost in order, on one. Must not
+// block.
 class NearHolder {
  public:
   virtual ~NearHolder() = default;
@@ -302,8 +305,11 @@ class NearHolder {
   // Somebody has written or removed the key. Both empty: any key may have been, and what was read up to now, or is
   // being read, says nothing of what comes after.
   virtual void OnChanged(std::string_view name_space, std::string_view key) = 0;
-  // Everything that was written before `sent_nanos` has been told, with what `update` tells of groups.
-  virtual void OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) = 0;
+  // Changes are about to be told. From now on nothing may be served by its age alone, until OnLost.
+  virtual void OnBegin() = 0;
+  // Everything that was written before `sent_nanos` has been told, with what `update` tells of groups. False if that
+  // could not be taken in whole, so that it must be told again.
+  virtual bool OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) = 0;
   // What the control record is, where OnCurrent could not be told because it is not the one that is known. In order
   // with what other calls of the store answer.
   virtual void OnControl(std::string_view name_space, const ControlUpdate& update) = 0;
@@ -378,6 +384,29 @@ class Store {
   // Whether the holder is being told, from memory. Without that only the age of what was read bounds how far it is
   // behind.
   virtual bool tracks() const { return false; }
+
+  // COHERENCE S1: registers this process, or renews that it is registered, as one that serves near entries by their
+  // age. One call at a time. A store that tracks registers its holder by itself. Where nobody else can write there is
+  // nothing to register with.
+  virtual void Register(MemberTerms terms, StoreCallback<Registration> done) {
+    static_cast<void>(terms);
+    std::move(done)(Registration{.was_member = true});
+  }
+
+  // COHERENCE S2: asks who is registered, and those who acknowledge to do so with `round`, which rises from call to
+  // call. What was acknowledged to this process before the call was made has been written when it is executed.
+  virtual void Sync(uint64_t round, StoreCallback<SyncResult> done) {
+    static_cast<void>(round);
+    std::move(done)(SyncResult{});
+  }
+
+  // Told that the member has taken in what was written before the Sync of that round, and of every earlier one. Runs on
+  // any thread, must not block, and may be told for nothing. Set it before the first call.
+  using SyncListener = std::function<void(uint64_t member, uint64_t round)>;
+  virtual void SetSyncListener(SyncListener listener) { static_cast<void>(listener); }
+
+  // How many members were registered, this process included, when the store last said. From memory.
+  virtual int64_t members() const { return 0; }
 
   virtual void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) = 0;
 

@@ -31,6 +31,9 @@ class Starter:
         self._running.callback(server.stop)
         if redis is not None and ready:
             harness.eventually(lambda: server.http("/readyz")[1] == "ready\nstore: ready\n", "Redis being reached")
+            # Until then it serves no near entries.
+            if config.get("defaults", {}).get("near_max_age") != "0s":
+                harness.eventually(lambda: harness.total(server.metrics(), "cache_members") > 0, "its registration")
         return server
 
     def stop(self):

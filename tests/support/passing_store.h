@@ -80,6 +80,12 @@ class PassingStore : public Store {
   int64_t disconnects() const override { return store_->disconnects(); }
   void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
   bool tracks() const override { return store_->tracks(); }
+  void Register(MemberTerms terms, StoreCallback<Registration> done) override {
+    store_->Register(terms, std::move(done));
+  }
+  void Sync(uint64_t round, StoreCallback<SyncResult> done) override { store_->Sync(round, std::move(done)); }
+  void SetSyncListener(SyncListener listener) override { store_->SetSyncListener(std::move(listener)); }
+  int64_t members() const override { return store_->members(); }
   bool exclusive() const override { return store_->exclusive(); }
   void Shutdown() override { store_->Shutdown(); }
 

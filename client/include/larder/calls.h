@@ -119,6 +119,18 @@ class Condition {
 // The version that stood against a conditional write that ended ABORTED; none if nothing was there.
 LARDER_EXPORT std::optional<uint64_t> CurrentVersion(const absl::Status& status);
 
+// When a write is acknowledged.
+enum class Consistency {
+  // Once it has landed. Other replicas may answer with what was there before for as long as their near tiers' bound.
+  kBounded,
+  // Once no replica of the service answers with what was there before any more. Usually a few round trips; up to the
+  // service's `near.lease` (1 s by default) where a replica does not answer, or its `near_max_age` where it goes by
+  // age:
+  // the deadline must allow for that. Cut short it ends DEADLINE_EXCEEDED or UNAVAILABLE, and may have landed. Clients'
+  // own near caches are not waited for: a Get that is not `near` goes past them.
+  kStrong,
+};
+
 struct SetOptions {
   std::string name_space = {};
   std::chrono::milliseconds deadline{0};
@@ -132,6 +144,7 @@ struct SetOptions {
   bool sliding = false;  // each Get gives it its TTL anew, within the namespace's longest from its Set on
   // It is known that there is none; the value must be empty. Without a TTL it gets the namespace's `absent_ttl`.
   bool absent = false;
+  Consistency consistency = Consistency::kBounded;
 };
 
 struct SetResult {
@@ -151,6 +164,8 @@ struct SetItem {
   std::optional<std::chrono::milliseconds> stale_for = {};
   bool sliding = false;
   bool absent = false;
+  // Where one entry of a BatchSet is kStrong all are: the call waits once. Warm looks at none.
+  Consistency consistency = Consistency::kBounded;
 };
 
 struct TouchOptions {
@@ -184,6 +199,7 @@ struct Invalidation {
   std::vector<Entity> entities = {};  // up to 100
   bool all = false;                   // the whole namespace
   InvalidationMode mode = InvalidationMode::kHard;
+  Consistency consistency = Consistency::kBounded;
 };
 
 struct InvalidateResult {

@@ -23,6 +23,7 @@ near:
   capacity_bytes: 512MiB
   coherence: "age"
   lease: 1s
+  max_strong_waits: 10000
 store:
   embedded:
     capacity_bytes: 512MiB
@@ -143,6 +144,7 @@ TEST_F(DescribeTest, PrintsEveryFieldSoThatItCanBeLoadedAgain) {
   EXPECT_EQ(again.sweep.step_keys, settings.sweep.step_keys);
   EXPECT_EQ(again.near.tracking, settings.near.tracking);
   EXPECT_EQ(again.near.lease_ms, settings.near.lease_ms);
+  EXPECT_EQ(again.near.max_strong_waits, settings.near.max_strong_waits);
 }
 
 TEST_F(DescribeTest, HidesPasswords) {

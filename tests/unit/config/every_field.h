@@ -19,6 +19,7 @@ near:
   capacity_bytes: 128MiB
   coherence: tracking
   lease: 2s
+  max_strong_waits: 500
 store:
   embedded:
     capacity_bytes: 300MiB

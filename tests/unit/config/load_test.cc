@@ -27,6 +27,7 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.near.capacity_bytes, 512 * kMiB);
   EXPECT_FALSE(settings.near.tracking);
   EXPECT_EQ(settings.near.lease_ms, 1'000);
+  EXPECT_EQ(settings.near.max_strong_waits, 10'000);
   EXPECT_EQ(settings.embedded.capacity_bytes, 512 * kMiB);
   EXPECT_EQ(settings.redis.url, "");
   EXPECT_EQ(settings.redis.user, std::nullopt);
@@ -88,6 +89,7 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.near.capacity_bytes, 128 * kMiB);
   EXPECT_TRUE(settings.near.tracking);
   EXPECT_EQ(settings.near.lease_ms, 2'000);
+  EXPECT_EQ(settings.near.max_strong_waits, 500);
   EXPECT_EQ(settings.embedded.capacity_bytes, 300 * kMiB);
   EXPECT_EQ(settings.redis.url, "redis://cache:6379");
   EXPECT_EQ(settings.redis.user, "larder");
@@ -246,6 +248,7 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"near: {capacity_bytes: 1025GiB}\n", "larder.yaml:1: near.capacity_bytes: 1025GiB, must be 0 to 1024GiB"},
       {"near: {coherence: hope}\n", "larder.yaml:1: near.coherence: \"hope\", must be age or tracking"},
       {"near: {lease: 99ms}\n", "larder.yaml:1: near.lease: 99ms, must be 100ms to 1m"},
+      {"near: {max_strong_waits: 0}\n", "larder.yaml:1: near.max_strong_waits: 0, must be 1 to 1000000"},
       {"store: {embedded: {capacity_bytes: 1}}\n",
        "larder.yaml:1: store.embedded.capacity_bytes: 1, must be 1MiB to 1024GiB"},
       {"store: {redis: {database: -1}}\n", "larder.yaml:1: store.redis.database: -1, must be 0 to 65535"},

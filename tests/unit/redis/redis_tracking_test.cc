@@ -24,12 +24,17 @@ class Holder final : public NearHolder {
     MutexLock lock(&mutex_);
     ++changed_[std::string(name_space) + "/" + std::string(key)];
   }
-  void OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) override {
+  void OnBegin() override {
+    MutexLock lock(&mutex_);
+    ++begun_;
+  }
+  bool OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) override {
     MutexLock lock(&mutex_);
     EXPECT_EQ(update.generation, known_.find(name_space)->second.generation);
     known_.find(name_space)->second.epoch = update.epoch;
     ++renewals_;
     sent_nanos_ = sent_nanos;
+    return true;
   }
   void OnControl(std::string_view name_space, const ControlUpdate& update) override {
     MutexLock lock(&mutex_);
@@ -62,6 +67,7 @@ class Holder final : public NearHolder {
   mutable Mutex mutex_;
   std::map<std::string, ClockPosition, std::less<>> known_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> changed_ ABSL_GUARDED_BY(mutex_);
+  int begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int lost_ ABSL_GUARDED_BY(mutex_) = 0;
   int renewals_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t sent_nanos_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,0 +1,64 @@
+// RedisStore: who else serves near entries (COHERENCE S1, S2).
+#include <utility>
+
+#include "server/redis/redis_store.h"
+
+namespace larder {
+
+void RedisStore::Register(MemberTerms terms, StoreCallback<Registration> done) {
+  HearMembers();
+  RedisPipeline commands;
+  const uint64_t sequence = ++membership_.sequence;
+  AddRegister(commands, membership_.names, connection_.identity(), terms, sequence);
+  // Its namespace's control record is none of this script's business, but is there.
+  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kRegister, connection_.DeadlineFor(0),
+                       [this, sequence, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                         if (!reply.ok()) return std::move(done)(std::move(reply).status());
+                         const absl::StatusOr<RegisterAnswer> answer = ParseRegister(RedisReplyView(*reply));
+                         if (!answer.ok()) return std::move(done)(answer.status());
+                         std::move(done)(membership_.Take(*answer, sequence));
+                       }},
+            std::move(commands));
+}
+
+void RedisStore::Sync(uint64_t round, StoreCallback<SyncResult> done) {
+  HearMembers();
+  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kSync, connection_.DeadlineFor(0),
+                       [this, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                         if (!reply.ok()) return std::move(done)(std::move(reply).status());
+                         absl::StatusOr<SyncAnswer> answer = ParseSync(RedisReplyView(*reply), membership_.names.id);
+                         if (!answer.ok()) return std::move(done)(answer.status());
+                         membership_.members.store(answer->members);
+                         std::move(done)(std::move(answer->result));
+                       }},
+            SyncCommands(membership_.names, connection_.identity(), round));
+}
+
+void RedisStore::SetSyncListener(SyncListener listener) {
+  MutexLock lock(&wake_mutex_);
+  sync_listener_ = std::move(listener);
+}
+
+void RedisStore::HearMembers() {
+  if (hears_members_.exchange(true)) return;
+  news_loop_.Post([this] { member_subscriber_.Start(); });
+}
+
+void RedisStore::OnMemberMessage(std::string_view channel, std::string_view message) {
+  const auto said = ParseRoundMessage(message);
+  // Messages may have been lost: whoever waits for them waits no longer than its members' terms say.
+  if (!said.has_value()) return;
+  const auto& [from, round] = *said;
+  if (channel == membership_.names.sync_channel) {
+    if (from != membership_.names.id) tracker_.Acknowledge(from, round);
+    return;
+  }
+  SyncListener listener;
+  {
+    MutexLock lock(&wake_mutex_);
+    listener = sync_listener_;
+  }
+  if (listener) listener(from, round);
+}
+
+}  // namespace larder
