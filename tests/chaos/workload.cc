@@ -21,12 +21,14 @@ using Random = std::mt19937_64;
 
 constexpr int kThreadsPerReplica = 3;
 constexpr auto kDeadline = std::chrono::milliseconds(400);
+constexpr auto kStrongDeadline = std::chrono::milliseconds(2'500);  // a replica that is silent is waited for
 constexpr auto kWarmDeadline = std::chrono::seconds(5);
 constexpr int64_t kTtlMillis = 120'000;  // longer than any run
 constexpr int kTags = 6;
 constexpr int kPatterns = 5;
 constexpr int kBusyKeys = 12;
 constexpr int kHotKeys = 4;
+constexpr double kStrongShare = 0.3;  // of Sets and Invalidates
 constexpr size_t kPadding = 64;
 
 int64_t Now() { return SystemClock().NowNanos(); }
@@ -177,7 +179,12 @@ struct Workload::Client {
     Write(key, value, std::move(request), {.kind = OperationKind::kFill, .loaded = loaded});
   }
 
-  void Set(int key) { Write(key, NextValue(), {}, {.kind = OperationKind::kSet}); }
+  void Set(int key) {
+    v1::SetRequest request;
+    const bool strong = Chance(random, kStrongShare);
+    if (strong) request.set_consistency(v1::CONSISTENCY_STRONG);
+    Write(key, NextValue(), std::move(request), {.kind = OperationKind::kSet, .strong = strong});
+  }
 
   void Write(int key, uint64_t value, v1::SetRequest request, Operation write) {
     request.set_key(KeyName(key));
@@ -186,7 +193,7 @@ struct Workload::Client {
     request.add_tags(TagOf(key));
     v1::SetResponse answer;
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    context.set_deadline(std::chrono::system_clock::now() + (write.strong ? kStrongDeadline : kDeadline));
     write.key = key;
     write.replica = replica;
     write.value = value;
@@ -200,7 +207,7 @@ struct Workload::Client {
     v1::InvalidateRequest request;
     request.add_keys(KeyName(key));
     if (soft) request.set_mode(v1::INVALIDATION_MODE_SOFT);
-    Invalidate(request, soft, [key](int other) { return other == key; });
+    Invalidate(std::move(request), soft, [key](int other) { return other == key; });
   }
 
   void InvalidateGroup() {
@@ -209,23 +216,26 @@ struct Workload::Client {
     if (dice < 0.5) {
       const int tag = Below(random, kTags);
       request.add_tags(absl::StrCat("t", tag));
-      return Invalidate(request, false, [tag](int key) { return key % kTags == tag; });
+      return Invalidate(std::move(request), false, [tag](int key) { return key % kTags == tag; });
     }
     if (dice < 0.97) {
       const int pattern = Below(random, kPatterns);
       request.add_patterns(absl::StrCat("g", pattern, ":*"));
-      return Invalidate(request, false, [pattern](int key) { return key % kPatterns == pattern; });
+      return Invalidate(std::move(request), false, [pattern](int key) { return key % kPatterns == pattern; });
     }
     request.set_all(true);
-    Invalidate(request, false, [](int) { return true; });
+    Invalidate(std::move(request), false, [](int) { return true; });
   }
 
   template <typename Concerns>
-  void Invalidate(const v1::InvalidateRequest& request, bool soft, Concerns concerns) {
+  void Invalidate(v1::InvalidateRequest request, bool soft, Concerns concerns) {
+    const bool strong = Chance(random, kStrongShare);
+    if (strong) request.set_consistency(v1::CONSISTENCY_STRONG);
     v1::InvalidateResponse answer;
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
-    Operation write{.kind = OperationKind::kInvalidate, .replica = replica, .invoked = Now(), .soft = soft};
+    context.set_deadline(std::chrono::system_clock::now() + (strong ? kStrongDeadline : kDeadline));
+    Operation write{
+        .kind = OperationKind::kInvalidate, .replica = replica, .invoked = Now(), .strong = strong, .soft = soft};
     write.outcome = OutcomeOf(stub->Invalidate(&context, request, &answer));
     write.returned = Now();
     NoteForKeys(write, concerns);
