@@ -50,6 +50,8 @@ void WriteStore(const v1::StoreStats& store, Output& output) {
                            HumanBytes(static_cast<double>(store.used_memory_bytes())), " of ", limit, ", eviction ",
                            store.eviction_policy(), " (", WithCommas(Count(store.evictions())), " so far), ",
                            store.disconnects(), " disconnects, ", store.unreadable_entries(), " unreadable"));
+  if (!store.address().empty()) output.Line(absl::StrCat("                at ", store.address()));
+  for (const std::string& sentence : store.advice()) output.Line(absl::StrCat("                note: ", sentence));
 }
 
 void WriteForPeople(const v1::StatsResponse& stats, Output& output) {

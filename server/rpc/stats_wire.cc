@@ -88,6 +88,8 @@ v1::StoreStats ToMessage(const StoreInfo& info, std::string_view coherence_mode)
   message.set_disconnects(info.disconnects);
   message.set_unreadable_entries(info.unreadable_entries);
   message.set_members(info.members);
+  message.set_address(info.address);
+  for (const std::string& sentence : info.advice) message.add_advice(sentence);
   return message;
 }
 

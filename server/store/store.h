@@ -276,6 +276,9 @@ struct StoreInfo {
   std::string kind;
   State state = State::kDown;
   std::string detail;  // why it is not ready
+  // Where it is, for people: host and port or the socket; of a master that Sentinel named, also who named it. Empty for
+  // the embedded store.
+  std::string address;
   // Whether the store has answered what the figures below are; else those that it alone knows are empty.
   bool measured = false;
   double round_trip_micros = 0;
@@ -288,6 +291,8 @@ struct StoreInfo {
   int64_t disconnects = 0;
   int64_t unreadable_entries = 0;
   int64_t members = 0;  // registered replicas
+  // What somebody should change about the store although it serves; a sentence each.
+  std::vector<std::string> advice;
 };
 
 template <typename T>
