@@ -27,6 +27,7 @@
 #include "server/origin/origin_loop.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_store.h"
+#include "server/redis/redis_tls.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/cache_service.h"
 #include "server/rpc/health_service.h"
@@ -93,6 +94,14 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   if (redis.user) options->user = *redis.user;
   if (redis.password) options->password = *redis.password;
   if (redis.database) options->database = *redis.database;
+  options->sentinel_user = redis.sentinel.user;
+  options->sentinel_password = redis.sentinel.password.value_or("");
+  if (redis.tls.enabled) options->tls.enabled = *redis.tls.enabled;
+  options->tls.ca_file = redis.tls.ca_file;
+  options->tls.ca_path = redis.tls.ca_path;
+  options->tls.cert_file = redis.tls.cert_file;
+  options->tls.key_file = redis.tls.key_file;
+  options->tls.server_name = redis.tls.server_name;
   options->prefix = redis.prefix;
   options->connect_timeout_nanos = redis.connect_timeout_ms * kNanosPerMilli;
   options->operation_timeout_nanos = redis.operation_timeout_ms * kNanosPerMilli;
@@ -102,9 +111,9 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->near_lease_nanos = settings.near.lease_ms * kNanosPerMilli;
   options->max_pending = static_cast<size_t>(redis.max_pending);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
-  if (absl::Status status = CheckRedisOptions(*options); !status.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("store.redis.", status.message()));
-  }
+  absl::Status status = CheckRedisOptions(*options);
+  if (status.ok() && options->tls.enabled) status = CheckTlsFiles(options->tls);
+  if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat("store.redis.", status.message()));
   return options;
 }
 

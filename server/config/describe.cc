@@ -71,6 +71,19 @@ void AddRedis(const ServerSettings::Redis& redis, Items& items) {
   items.AddDuration(path + "max_backoff", redis.max_backoff_ms);
   items.AddNumber(path + "max_pending", redis.max_pending);
   items.AddBytes(path + "compress_from_bytes", redis.compress_from_bytes);
+  if (redis.tls.enabled.has_value()) items.AddFlag(path + "tls.enabled", *redis.tls.enabled);
+  const auto add_if_set = [&](const std::string& field, const std::string& text) {
+    if (!text.empty()) items.AddText(path + field, text);
+  };
+  add_if_set("tls.ca_file", redis.tls.ca_file);
+  add_if_set("tls.ca_path", redis.tls.ca_path);
+  add_if_set("tls.cert_file", redis.tls.cert_file);
+  add_if_set("tls.key_file", redis.tls.key_file);
+  add_if_set("tls.server_name", redis.tls.server_name);
+  add_if_set("sentinel.user", redis.sentinel.user);
+  if (redis.sentinel.password.has_value()) {
+    items.AddSecret(path + "sentinel.password", *redis.sentinel.password, "***");
+  }
 }
 
 void AddEntities(const std::string& path, const EntityRules& entities, Items& items) {

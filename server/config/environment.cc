@@ -108,8 +108,9 @@ class Overrides {
   }
 
   void ApplyRedisOptions() {
-    if (GetFlag(kRedisSsl).value_or(false)) {
-      findings_.AddProblemAt(kRedisSsl, "", "TLS to Redis is not in this release");
+    if (const std::optional<bool> ssl = GetFlag(kRedisSsl); ssl.has_value()) {
+      config_.mutable_store()->mutable_redis()->mutable_tls()->set_enabled(*ssl);
+      findings_.SetOrigin("store.redis.tls.enabled", kRedisSsl);
     }
     const std::optional<std::string> connections = Get(kRedisMaxConnections);
     if (!connections.has_value()) return;

@@ -83,17 +83,40 @@ std::optional<std::string> ReadPasswordFile(const std::string& path, const Secti
 }
 
 void CheckRedisUrl(const Section& section, const std::string& url) {
-  for (const char* scheme : {"rediss://", "redis+sentinel://", "redis+cluster://"}) {
-    if (absl::StartsWithIgnoreCase(url, scheme)) {
-      section.AddProblem("url", absl::StrCat(scheme, " is not in this release; use redis:// or unix://"));
-      return;
-    }
+  if (absl::StartsWithIgnoreCase(url, "redis+cluster://") || absl::StartsWithIgnoreCase(url, "rediss+cluster://")) {
+    section.AddProblem("url", "Redis Cluster is not supported in this release; name a Redis that is not in a Cluster");
+    return;
   }
-  for (const char* scheme : {"redis://", "unix://"}) {
+  for (const char* scheme : {"redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://"}) {
     if (absl::StartsWith(url, scheme) && url.size() > std::strlen(scheme)) return;
   }
   section.AddProblem("url", absl::StrCat(Quote(MaskPassword(url)),
                                          " is not a URL of Redis; write for example redis://127.0.0.1:6379"));
+}
+
+std::optional<std::string> ResolvePassword(const Section& section) {
+  if (section.IsSet("password") && section.IsSet("password_file")) {
+    section.AddProblem("password_file", "contradicts password: only one of them may be given");
+  } else if (section.IsSet("password")) {
+    return section.Text("password", "");
+  } else if (section.IsSet("password_file")) {
+    return ReadPasswordFile(section.Text("password_file", ""), section);
+  }
+  return std::nullopt;
+}
+
+ServerSettings::RedisTls ResolveRedisTls(const Section& section, const std::string& url) {
+  ServerSettings::RedisTls tls;
+  if (section.IsSet("enabled")) tls.enabled = section.Flag("enabled", false);
+  if (tls.enabled == false && absl::StartsWith(url, "rediss")) {
+    section.AddProblem("enabled", "false, but store.redis.url begins with rediss, which means TLS");
+  }
+  tls.ca_file = section.Text("ca_file", "");
+  tls.ca_path = section.Text("ca_path", "");
+  tls.cert_file = section.Text("cert_file", "");
+  tls.key_file = section.Text("key_file", "");
+  tls.server_name = section.Text("server_name", "");
+  return tls;
 }
 
 bool IsPrefix(std::string_view prefix) {
@@ -102,18 +125,13 @@ bool IsPrefix(std::string_view prefix) {
   });
 }
 
-ServerSettings::Redis ResolveRedis(const Section& section) {
+ServerSettings::Redis ResolveRedis(const config::v1::RedisConfig& config, Findings& findings) {
+  const Section section("store.redis", config, &findings);
   ServerSettings::Redis redis;
   redis.url = section.Text("url", "");
   if (!redis.url.empty()) CheckRedisUrl(section, redis.url);
   if (section.IsSet("user")) redis.user = section.Text("user", "");
-  if (section.IsSet("password") && section.IsSet("password_file")) {
-    section.AddProblem("password_file", "contradicts password: only one of them may be given");
-  } else if (section.IsSet("password")) {
-    redis.password = section.Text("password", "");
-  } else if (section.IsSet("password_file")) {
-    redis.password = ReadPasswordFile(section.Text("password_file", ""), section);
-  }
+  redis.password = ResolvePassword(section);
   const auto database = static_cast<int>(section.Integer("database", {0, 0, 65'535}));
   if (section.IsSet("database")) redis.database = database;
   redis.prefix = section.Text("prefix", "larder");
@@ -133,6 +151,10 @@ ServerSettings::Redis ResolveRedis(const Section& section) {
   }
   redis.max_pending = static_cast<int>(section.Integer("max_pending", {65'536, 1, 16'777'216}));
   redis.compress_from_bytes = section.Integer("compress_from_bytes", {4 * kKiB, 0, 4 * kGiB});
+  redis.tls = ResolveRedisTls(Section("store.redis.tls", config.tls(), &findings), redis.url);
+  const Section sentinel("store.redis.sentinel", config.sentinel(), &findings);
+  redis.sentinel.user = sentinel.Text("user", "");
+  redis.sentinel.password = ResolvePassword(sentinel);
   return redis;
 }
 
@@ -197,7 +219,7 @@ ServerSettings Resolve(const config::v1::ServerConfig& config, const Resources& 
   settings.embedded.capacity_bytes =
       Section("store.embedded", config.store().embedded(), &findings)
           .Integer("capacity_bytes", {std::clamp(quarter, kMiB, 4 * kGiB), kMiB, 1'024 * kGiB});
-  settings.redis = ResolveRedis(Section("store.redis", config.store().redis(), &findings));
+  settings.redis = ResolveRedis(config.store().redis(), findings);
   settings.sweep = ResolveSweep(Section("sweep", config.sweep(), &findings));
   settings.log = ResolveLog(Section("log", config.log(), &findings));
   settings.namespaces = ResolveNamespaces(config, settings.grpc, findings);

@@ -39,6 +39,18 @@ struct ServerSettings {
   struct Embedded {
     int64_t capacity_bytes = 0;
   };
+  struct RedisTls {
+    std::optional<bool> enabled;  // else as the URL says
+    std::string ca_file;          // these are empty where they are not set
+    std::string ca_path;
+    std::string cert_file;
+    std::string key_file;
+    std::string server_name;
+  };
+  struct RedisSentinel {
+    std::string user;
+    std::optional<std::string> password;  // read from the file where one is named
+  };
   struct Redis {
     std::string url;                      // empty: the embedded store
     std::optional<std::string> user;      // in place of the URL's
@@ -51,6 +63,8 @@ struct ServerSettings {
     int64_t max_backoff_ms = 0;
     int max_pending = 0;
     int64_t compress_from_bytes = 0;  // 0: never
+    RedisTls tls;
+    RedisSentinel sentinel;
   };
   struct Sweep {
     int64_t interval_ms = 5'000;

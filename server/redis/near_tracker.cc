@@ -34,13 +34,14 @@ constexpr size_t kMostAskers = 4'096;
 
 }  // namespace
 
-NearTracker::NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
+NearTracker::NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options, Where where,
                          const std::map<std::string, NamespaceKeys>* namespaces, OwnMembership* membership,
                          StoreIdentity store_identity, OnOtherServer on_other_server, OnUnknown on_unknown,
                          OnTrouble on_trouble)
     : loop_(loop),
       clock_(clock),
       options_(options),
+      where_(std::move(where)),
       namespaces_(*namespaces),
       membership_(*membership),
       store_identity_(std::move(store_identity)),
@@ -67,9 +68,15 @@ void NearTracker::SetTimer(int64_t due_nanos, void (NearTracker::*then)()) {
 
 void NearTracker::Connect() {
   if (closed_) return;
+  target_ = options_;
+  if (where_) {
+    const std::optional<RedisEndpoint> place = where_();
+    if (!place.has_value()) return Lose("nobody knows where Redis is");
+    target_ = OptionsFor(options_, *place);
+  }
   RedisSession::Listener* const listener = this;
   session_ = std::make_unique<RedisSession>(loop_, listener);
-  if (absl::Status status = session_->Connect(options_); !status.ok()) return Lose(std::string(status.message()));
+  if (absl::Status status = session_->Connect(target_); !status.ok()) return Lose(std::string(status.message()));
   timer_ = loop_->AddTimer(clock_->NowNanos() + options_.connect_timeout_nanos, [this] {
     timer_ = {};
     Lose("not connected in time");
@@ -78,12 +85,18 @@ void NearTracker::Connect() {
 
 void NearTracker::OnConnected() {
   handshake_ = std::make_unique<RedisHandshake>(
-      options_, std::vector<std::string>(),
+      target_, std::vector<std::string>(),
       [this](const RedisPipeline& pipeline) {
         for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kHandshakeId, pipeline.command(i));
       },
       RedisHandshake::Scope::kLogin);
   handshake_->Start();
+}
+
+void NearTracker::Follow() {
+  const std::optional<RedisEndpoint> place = where_ ? where_() : std::nullopt;
+  if (session_ == nullptr || !place.has_value()) return;
+  if (*place != RedisEndpoint{target_.host, target_.port}) Lose("Redis is elsewhere");
 }
 
 void NearTracker::AskServer() {

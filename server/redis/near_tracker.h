@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,9 +42,11 @@ class NearTracker final : private RedisSession::Listener {
   using StoreIdentity = std::function<std::string()>;
   // The master that was found here is another than that, so that the store had better look again. Seldom.
   using OnOtherServer = std::function<void()>;
+  // Where to connect to, asked before each attempt; nothing if that is not known just now.
+  using Where = std::function<std::optional<RedisEndpoint>()>;
 
-  // The pointers and `namespaces` must outlive this.
-  NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
+  // The pointers and `namespaces` must outlive this. `where`: empty if it is always what `options` say.
+  NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions& options, Where where,
               const std::map<std::string, NamespaceKeys>* namespaces, OwnMembership* membership,
               StoreIdentity store_identity, OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble);
   ~NearTracker() override;
@@ -57,6 +60,8 @@ class NearTracker final : private RedisSession::Listener {
   // COHERENCE S2: `asker` wants to be told once what was written before now has been taken in. While it does not track
   // nobody is told anything.
   void Acknowledge(uint64_t asker, uint64_t round);
+  // Redis may be elsewhere now: gives up a connection to another place than that, and connects again.
+  void Follow();
 
   // Whether the holder is being told. Any thread.
   bool tracks() const { return tracks_.load(); }
@@ -94,6 +99,7 @@ class NearTracker final : private RedisSession::Listener {
   RedisLoop* const loop_;
   const Clock* const clock_;
   const RedisOptions options_;
+  const Where where_;
   const std::map<std::string, NamespaceKeys>& namespaces_;
   OwnMembership& membership_;
   const StoreIdentity store_identity_;
@@ -106,6 +112,7 @@ class NearTracker final : private RedisSession::Listener {
   NearHolder* holder_ = nullptr;
   bool closed_ = false;
   bool told_trouble_ = false;
+  RedisOptions target_;  // of the session
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   std::vector<RedisReplyPtr> facts_;  // what the server is, as far as it has answered

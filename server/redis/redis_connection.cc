@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -18,13 +19,14 @@ double Seconds(int64_t nanos) { return static_cast<double>(nanos) / static_cast<
 }  // namespace
 
 RedisConnection::RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                                 std::vector<std::string> control_keys, Observer observer)
+                                 std::vector<std::string> control_keys, Observer observer, MasterFinder* finder)
     : loop_(loop),
       clock_(clock),
       options_(options),
       address_(RedisAddress(options)),
       control_keys_(std::move(control_keys)),
       observer_(std::move(observer)),
+      finder_(finder),
       detail_("not connected yet"),
       not_ready_since_(clock->NowNanos()),
       backoff_(options.min_backoff_nanos, options.max_backoff_nanos) {}
@@ -66,17 +68,25 @@ void RedisConnection::Publish(StoreInfo::State state, std::string detail) {
   state_.store(state);
 }
 
-// Each turn of fortune once, not each attempt in between.
-void RedisConnection::Announce(bool ready, const std::string& reason) {
-  if (announced_ready_ == ready || !observer_) return;
+std::string RedisConnection::address() const {
+  MutexLock lock(&detail_mutex_);
+  return found_at_.empty() ? address_ : absl::StrCat(found_at_, ", ", address_);
+}
+
+// Each turn of fortune once, not each attempt in between; and each reason that waits for somebody to act.
+void RedisConnection::Announce(bool ready, const std::string& reason, bool needs_configuration) {
+  const bool is_news = needs_configuration && std::exchange(announced_reason_, reason) != reason;
+  if (ready) announced_reason_.clear();
+  if ((announced_ready_ == ready && !is_news) || !observer_) return;
   announced_ready_ = ready;
-  observer_(ready, ready ? absl::StrCat("connected to Redis at ", address_)
-                         : absl::StrCat("no connection to Redis at ", address_, ": ", reason));
+  observer_(ready, ready ? absl::StrCat("connected to Redis at ", address())
+                         : absl::StrCat("no connection to Redis at ", address(), ": ", reason));
 }
 
 absl::Status RedisConnection::NotConnected() const {
   MutexLock lock(&detail_mutex_);
-  return absl::UnavailableError(absl::StrFormat("Redis at %s is not available (for %.1f s): %s", address_,
+  return absl::UnavailableError(absl::StrFormat("Redis at %s is not available (for %.1f s): %s",
+                                                found_at_.empty() ? address_ : found_at_,
                                                 Seconds(clock_->NowNanos() - not_ready_since_), detail_));
 }
 
@@ -218,29 +228,54 @@ void RedisConnection::ExpireDue() {
 
 void RedisConnection::Connect() {
   if (closed_) return;
+  trying_.store(true);
+  if (finder_ == nullptr) return ConnectTo(options_);
+  is_finding_ = true;
+  finder_->Find([this](absl::StatusOr<RedisEndpoint> master) {
+    is_finding_ = false;
+    if (closed_) return;
+    if (!master.ok()) {
+      const absl::Status& status = master.status();
+      return Lose(std::string(status.message()), Retry::kBackOff, absl::IsInvalidArgument(status));
+    }
+    {
+      MutexLock lock(&detail_mutex_);
+      found_at_ = EndpointText(*master);
+    }
+    ConnectTo(OptionsFor(options_, *master));
+  });
+}
+
+void RedisConnection::ConnectTo(RedisOptions target) {
+  target_ = std::move(target);
   RedisSession::Listener* const listener = this;
   session_ = std::make_unique<RedisSession>(loop_, listener);
   unanswered_ = 0;
-  trying_.store(true);
-  if (absl::Status status = session_->Connect(options_); !status.ok()) {
-    return Lose(std::string(status.message()), false);
+  if (absl::Status status = session_->Connect(target_); !status.ok()) {
+    return Lose(std::string(status.message()), Retry::kBackOff, absl::IsInvalidArgument(status));
   }
   // Covers the handshake too.
   connect_timer_ = loop_->AddTimer(clock_->NowNanos() + options_.connect_timeout_nanos, [this] {
     connect_timer_ = {};
-    Lose(absl::StrCat("not ready within ", options_.connect_timeout_nanos / kNanosPerMilli, " ms"), false);
+    const std::string awaited = session_->Awaited();
+    Lose(absl::StrCat("not ready within ", options_.connect_timeout_nanos / kNanosPerMilli, " ms",
+                      awaited.empty() ? "" : absl::StrCat("; what took so long is ", awaited)),
+         Retry::kBackOff);
   });
 }
 
 void RedisConnection::OnConnected() {
-  handshake_ = std::make_unique<RedisHandshake>(options_, control_keys_, [this](const RedisPipeline& pipeline) {
+  handshake_ = std::make_unique<RedisHandshake>(target_, control_keys_, [this](const RedisPipeline& pipeline) {
     for (size_t i = 0; i < pipeline.size(); ++i) SendCommand(kHandshakeId, pipeline.command(i));
   });
   handshake_->Start();
 }
 
 void RedisConnection::HandshakeStep() {
-  if (!handshake_->status().ok()) return Lose(std::string(handshake_->status().message()), handshake_->is_loading());
+  if (!handshake_->status().ok()) {
+    return Lose(std::string(handshake_->status().message()), handshake_->is_loading() ? Retry::kSoon : Retry::kBackOff,
+                handshake_->needs_configuration());
+  }
   if (handshake_->done()) BecomeReady();
 }
 
@@ -268,15 +303,28 @@ void RedisConnection::CheckSilence() {
   const int64_t now = clock_->NowNanos();
   const int64_t limit = 2 * options_.operation_timeout_nanos;
   if (unanswered_ != 0 && now - progress_nanos_ > limit) {
-    return Lose(absl::StrCat("nothing came from Redis for ", limit / kNanosPerMilli, " ms"), false);
+    return Lose(absl::StrCat("nothing came from Redis for ", limit / kNanosPerMilli, " ms"), Retry::kBackOff);
   }
   silence_timer_ = loop_->AddTimer(now + options_.operation_timeout_nanos / 2, [this] { CheckSilence(); });
 }
 
-void RedisConnection::OnClosed(const std::string& reason) { Lose(reason, false); }
+void RedisConnection::OnClosed(const std::string& reason) {
+  Lose(reason, Retry::kBackOff, session_->needs_configuration());
+}
 
 void RedisConnection::Reconnect(const std::string& reason) {
-  if (!closed_ && state_.load() == StoreInfo::State::kReady) Lose(reason, false);
+  if (!closed_ && state_.load() == StoreInfo::State::kReady) Lose(reason, Retry::kBackOff);
+}
+
+void RedisConnection::Follow() {
+  const std::optional<RedisEndpoint> master = finder_->master();
+  // An answer that is still due leads there by itself.
+  if (closed_ || is_finding_ || !master.has_value()) return;
+  if (session_ != nullptr && *master == RedisEndpoint{target_.host, target_.port}) return;
+  if (session_ != nullptr) Lose(absl::StrCat("the master is now at ", EndpointText(*master)), Retry::kSoon);
+  loop_->CancelTimer(connect_timer_);
+  connect_timer_ = {};
+  Connect();
 }
 
 void RedisConnection::DropSession() {
@@ -291,13 +339,13 @@ void RedisConnection::DropSession() {
   loop_->DestroyLater(std::move(session_));
 }
 
-void RedisConnection::Lose(const std::string& reason, bool retry_soon) {
+void RedisConnection::Lose(const std::string& reason, Retry retry, bool needs_configuration) {
   const bool was_ready = state_.load() == StoreInfo::State::kReady;
   if (was_ready) disconnects_.fetch_add(1);
   Publish(was_ready ? StoreInfo::State::kConnecting : StoreInfo::State::kDown, reason);
-  Announce(false, reason);
+  Announce(false, reason, needs_configuration);
   DropSession();
-  const int64_t pause = retry_soon ? backoff_.shortest() : backoff_.Next();
+  const int64_t pause = retry == Retry::kSoon ? backoff_.shortest() : backoff_.Next();
   connect_timer_ = loop_->AddTimer(clock_->NowNanos() + pause, [this] {
     connect_timer_ = {};
     Connect();

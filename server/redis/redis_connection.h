@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "server/redis/backoff.h"
+#include "server/redis/master_finder.h"
 #include "server/redis/redis_handshake.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -52,12 +53,14 @@ struct RedisOperation {
 // operation is sent once at most, ends once exactly, and ends with UNAVAILABLE at once while there is no connection.
 class RedisConnection final : private RedisSession::Listener {
  public:
-  // Told, on the loop's thread, that the connection became ready, was lost, or could not be made the first time.
+  // Told, on the loop's thread, that the connection became ready, was lost, or could not be made the first time; and
+  // that it cannot be made for a reason that only somebody who changes a configuration can mend.
   using Observer = std::function<void(bool ready, const std::string& what)>;
 
   // The pointers must outlive the connection; `control_keys` are the control records to keep; `observer` may be empty.
+  // `finder`: says before each attempt where Redis is; null if it is where `options` say.
   RedisConnection(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                  std::vector<std::string> control_keys, Observer observer);
+                  std::vector<std::string> control_keys, Observer observer, MasterFinder* finder = nullptr);
   ~RedisConnection() override;
 
   // Any thread:
@@ -75,6 +78,8 @@ class RedisConnection final : private RedisSession::Listener {
   std::string identity() const;
   // Why there is no connection; empty if there is one.
   std::string detail() const;
+  // Where Redis is, for people, as far as that is known.
+  std::string address() const;
 
   // The loop's thread:
 
@@ -82,6 +87,8 @@ class RedisConnection final : private RedisSession::Listener {
   const RedisServerFacts& facts() const { return facts_; }
   // Gives up a connection whose server turned out not to be what it was, and connects again.
   void Reconnect(const std::string& reason);
+  // The finder has found another master: gives up what leads, or would lead, elsewhere, and connects at once.
+  void Follow();
   // For good: ends every operation with UNAVAILABLE.
   void Close();
 
@@ -99,12 +106,14 @@ class RedisConnection final : private RedisSession::Listener {
   void OnClosed(const std::string& reason) override;
 
   void Connect();
+  void ConnectTo(RedisOptions target);
   void HandshakeStep();
   void BecomeReady();
   void DropSession();
-  void Lose(const std::string& reason, bool retry_soon);
+  enum class Retry { kBackOff, kSoon };
+  void Lose(const std::string& reason, Retry retry, bool needs_configuration = false);
   void Publish(StoreInfo::State state, std::string detail);
-  void Announce(bool ready, const std::string& reason);
+  void Announce(bool ready, const std::string& reason, bool needs_configuration = false);
 
   absl::Status Reserve(size_t bytes);
   void Begin(RedisOperation operation);
@@ -124,6 +133,7 @@ class RedisConnection final : private RedisSession::Listener {
   const std::string address_;
   const std::vector<std::string> control_keys_;
   const Observer observer_;
+  MasterFinder* const finder_;
 
   std::atomic<StoreInfo::State> state_{StoreInfo::State::kConnecting};
   std::atomic<bool> trying_{false};  // to connect, or to shake hands
@@ -134,11 +144,15 @@ class RedisConnection final : private RedisSession::Listener {
   mutable Mutex detail_mutex_;
   std::string detail_ ABSL_GUARDED_BY(detail_mutex_);
   std::string identity_ ABSL_GUARDED_BY(detail_mutex_);
+  std::string found_at_ ABSL_GUARDED_BY(detail_mutex_);  // the master that was found; empty before
   int64_t not_ready_since_ ABSL_GUARDED_BY(detail_mutex_);
 
   // The loop's thread alone, from here on.
   bool closed_ = false;
   std::optional<bool> announced_ready_;
+  std::string announced_reason_;  // that needs a configuration
+  RedisOptions target_;           // of the session
+  bool is_finding_ = false;       // the finder owes an answer
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   RedisServerFacts facts_;

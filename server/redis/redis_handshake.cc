@@ -17,6 +17,9 @@ std::string Explain(std::string_view what, RedisReplyView reply) {
   if (code == "NOAUTH") return "Redis requires a password (NOAUTH)";
   if (code == "WRONGPASS") return "Redis refused the user or password (WRONGPASS)";
   if (code == "LOADING") return "Redis is loading its data (LOADING)";
+  if (code == "BUSY") return "Redis is busy running somebody's script (BUSY)";
+  if (code == "MASTERDOWN") return "Redis is a replica without its master (MASTERDOWN); Larder needs the master";
+  if (code == "OOM") return "Redis is out of memory (OOM)";
   return absl::StrCat("Redis refused ", std::string(what), " (", code.empty() ? "no error code" : code, ")");
 }
 
@@ -50,7 +53,13 @@ void RedisHandshake::Advance(Step step, const RedisPipeline& pipeline) {
 
 void RedisHandshake::Fail(std::string_view what, RedisReplyView reply) {
   is_loading_ = reply.ErrorCode() == "LOADING";
+  needs_configuration_ = IsConfigurationError(reply.ErrorCode());
   status_ = absl::UnavailableError(Explain(what, reply));
+}
+
+void RedisHandshake::Refuse(std::string why, bool needs_configuration) {
+  needs_configuration_ = needs_configuration;
+  status_ = absl::UnavailableError(std::move(why));
 }
 
 void RedisHandshake::Start() {
@@ -129,14 +138,18 @@ void RedisHandshake::FinishServer() {
   facts_.version = std::string(InfoField(server, "redis_version").value_or(""));
   facts_.knows_script_flags = KnowsScriptFlags(server);
   facts_.identity = ServerIdentity(server, replication);
-  if (facts_.identity.empty()) {
-    status_ = absl::UnavailableError("Redis tells neither its run_id nor its master_replid");
-    return;
+  // Valkey gives it a name of its own.
+  const std::string_view mode = InfoField(server, "redis_mode").value_or(InfoField(server, "server_mode").value_or(""));
+  if (mode == "cluster") {
+    return Refuse("Redis runs as a Cluster, which this release does not support; name one that does not", true);
   }
+  if (mode == "sentinel") {
+    return Refuse("this is a Sentinel, not the Redis that it watches; write redis+sentinel:// in the URL", true);
+  }
+  if (facts_.identity.empty()) return Refuse("Redis tells neither its run_id nor its master_replid", true);
   // What a replica holds may be older than what was acknowledged.
   if (InfoField(replication, "role").value_or("") != "master") {
-    status_ = absl::UnavailableError("Redis is a replica (role:slave); Larder needs the master");
-    return;
+    return Refuse("Redis is a replica (role:slave); Larder needs the master", false);
   }
   RedisPipeline pipeline;
   for (size_t i = 0; i < kScriptCount; ++i) pipeline.AddLoad(static_cast<Script>(i), facts_.knows_script_flags);

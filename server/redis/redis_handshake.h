@@ -53,6 +53,8 @@ class RedisHandshake {
   const absl::Status& status() const { return status_; }
   // The server will be there in a moment: it is reading its data.
   bool is_loading() const { return is_loading_; }
+  // No retry mends why it failed: somebody must change a configuration.
+  bool needs_configuration() const { return needs_configuration_; }
   // Of one that is done: whether Redis speaks RESP3, in which alone it says anything unasked.
   bool speaks_resp3() const { return speaks_resp3_; }
   // Of a handshake of all that is done.
@@ -63,6 +65,8 @@ class RedisHandshake {
 
   void Advance(Step step, const RedisPipeline& pipeline);
   void Fail(std::string_view what, RedisReplyView reply);
+  // The server does answer, but is of no use to us.
+  void Refuse(std::string why, bool needs_configuration);
   void FinishStep();
   void FinishHello();
   void FinishServer();
@@ -79,6 +83,7 @@ class RedisHandshake {
   std::vector<RedisReplyPtr> replies_;  // of this step
   absl::Status status_;
   bool is_loading_ = false;
+  bool needs_configuration_ = false;
   bool speaks_resp3_ = false;
   RedisServerFacts facts_;
 };

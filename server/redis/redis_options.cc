@@ -10,6 +10,8 @@ namespace larder {
 namespace {
 
 constexpr int kMaxDatabase = 16'383;
+constexpr int kSentinelPort = 26'379;
+constexpr char kSchemes[] = "redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://";
 
 absl::Status Refuse(std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("Redis URL: ", std::string(why)));
@@ -59,27 +61,55 @@ absl::Status ParseUserInfo(std::string_view text, RedisOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status ParseHostAndPort(std::string_view text, RedisOptions& options) {
+// `endpoint` holds the port that it has where none is given.
+absl::Status ParseHostAndPort(std::string_view text, RedisEndpoint& endpoint) {
   std::string_view port;
   if (!text.empty() && text.front() == '[') {
     const size_t close = text.find(']');
     if (close == std::string_view::npos) return Refuse("an IPv6 address must end with ]");
-    options.host = std::string(text.substr(1, close - 1));
+    endpoint.host = std::string(text.substr(1, close - 1));
     port = text.substr(close + 1);
     if (!port.empty() && port.front() != ':') return Refuse("only a port may follow an IPv6 address");
   } else {
     const size_t colon = text.find(':');
     std::optional<std::string> host = PercentDecode(text.substr(0, colon));
     if (!host.has_value()) return Refuse("% must be followed by two hexadecimal digits in the host");
-    options.host = *std::move(host);
+    endpoint.host = *std::move(host);
     port = colon == std::string_view::npos ? std::string_view() : text.substr(colon);
   }
-  if (options.host.empty()) return Refuse("it has no host");
+  if (endpoint.host.empty()) return Refuse("it has no host");
   if (port.empty()) return absl::OkStatus();
   const std::optional<int> number = ParseNumber(port.substr(1), 1, 65'535);
   if (!number.has_value()) return Refuse("the port must be a number from 1 to 65535");
-  options.port = *number;
+  endpoint.port = *number;
   return absl::OkStatus();
+}
+
+// What follows the host. Empty: none.
+absl::Status ParseDatabase(std::string_view text, RedisOptions& options) {
+  if (text.empty()) return absl::OkStatus();
+  const std::optional<int> database = ParseNumber(text, 0, kMaxDatabase);
+  if (!database.has_value()) return Refuse(absl::StrCat("the database must be a number from 0 to ", kMaxDatabase));
+  options.database = *database;
+  return absl::OkStatus();
+}
+
+// `hosts/master-name[/database]`.
+absl::Status ParseSentinels(std::string_view hosts, std::string_view path, RedisOptions& options) {
+  while (true) {
+    const size_t comma = hosts.find(',');
+    RedisEndpoint sentinel{"", kSentinelPort};
+    if (absl::Status status = ParseHostAndPort(hosts.substr(0, comma), sentinel); !status.ok()) return status;
+    options.sentinels.push_back(std::move(sentinel));
+    if (comma == std::string_view::npos) break;
+    hosts.remove_prefix(comma + 1);
+  }
+  const size_t slash = path.find('/');
+  std::optional<std::string> name = PercentDecode(path.substr(0, slash));
+  if (!name.has_value()) return Refuse("% must be followed by two hexadecimal digits in the master's name");
+  if (name->empty()) return Refuse("the sentinels must be followed by /, and the name of the master that they watch");
+  options.master_name = *std::move(name);
+  return ParseDatabase(slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1), options);
 }
 
 absl::StatusOr<RedisOptions> ParseUnix(std::string_view path) {
@@ -95,38 +125,91 @@ absl::StatusOr<RedisOptions> ParseUnix(std::string_view path) {
 
 absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url) {
   const size_t separator = url.find("://");
-  if (separator == std::string_view::npos) return Refuse("it must begin with redis:// or unix://");
+  if (separator == std::string_view::npos) return Refuse(absl::StrCat("it must begin with ", kSchemes));
   const std::string_view scheme = url.substr(0, separator);
   std::string_view rest = url.substr(separator + 3);
   if (rest.find_first_of("?#") != std::string_view::npos) return Refuse("it must not have a query or a fragment");
   if (scheme == "unix") return ParseUnix(rest);
-  if (scheme != "redis") return Refuse("this release supports the schemes redis:// and unix:// only");
+  const bool is_secure = scheme == "rediss" || scheme == "rediss+sentinel";
+  const bool names_sentinels = scheme == "redis+sentinel" || scheme == "rediss+sentinel";
+  if (!is_secure && !names_sentinels && scheme != "redis") {
+    return Refuse(absl::StrCat("this release supports the schemes ", kSchemes));
+  }
 
   RedisOptions options;
+  options.tls.enabled = is_secure;
   // The last one: a password may hold an @ that was not encoded.
   if (const size_t at = rest.rfind('@'); at != std::string_view::npos) {
     if (absl::Status status = ParseUserInfo(rest.substr(0, at), options); !status.ok()) return status;
     rest.remove_prefix(at + 1);
   }
   const size_t slash = rest.find('/');
-  if (slash != std::string_view::npos && slash + 1 < rest.size()) {
-    const std::optional<int> database = ParseNumber(rest.substr(slash + 1), 0, kMaxDatabase);
-    if (!database.has_value()) return Refuse(absl::StrCat("the database must be a number from 0 to ", kMaxDatabase));
-    options.database = *database;
+  const std::string_view hosts = rest.substr(0, slash);
+  const std::string_view path = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  if (names_sentinels) {
+    if (absl::Status status = ParseSentinels(hosts, path, options); !status.ok()) return status;
+    return options;
   }
-  if (absl::Status status = ParseHostAndPort(rest.substr(0, slash), options); !status.ok()) return status;
-  return options;
+  if (absl::Status status = ParseDatabase(path, options); !status.ok()) return status;
+  RedisEndpoint endpoint{"", options.port};
+  if (absl::Status status = ParseHostAndPort(hosts, endpoint); !status.ok()) return status;
+  return OptionsFor(options, endpoint);
 }
 
 absl::Status CheckRedisOptions(const RedisOptions& options) {
   if (!options.user.empty() && options.password.empty()) return absl::InvalidArgumentError("user: needs a password");
+  if (!options.sentinel_user.empty() && options.sentinel_password.empty()) {
+    return absl::InvalidArgumentError("sentinel.user: needs a password");
+  }
+  const bool has_credentials = !options.sentinel_user.empty() || !options.sentinel_password.empty();
+  if (has_credentials && options.sentinels.empty()) {
+    return absl::InvalidArgumentError("sentinel: the URL names no sentinels");
+  }
+  const RedisTlsOptions& tls = options.tls;
+  if (tls.enabled && !options.unix_path.empty()) {
+    return absl::InvalidArgumentError("tls.enabled: there is no TLS on a unix socket");
+  }
+  const bool says_more = !tls.ca_file.empty() || !tls.ca_path.empty() || !tls.cert_file.empty() ||
+                         !tls.key_file.empty() || !tls.server_name.empty();
+  if (says_more && !tls.enabled) {
+    return absl::InvalidArgumentError("tls: is not in use; write rediss:// in the URL or set tls.enabled");
+  }
+  if (tls.cert_file.empty() != tls.key_file.empty()) {
+    return absl::InvalidArgumentError(tls.cert_file.empty() ? "tls.key_file: needs cert_file, which it is the key of"
+                                                            : "tls.cert_file: needs key_file, its key");
+  }
   return absl::OkStatus();
+}
+
+std::string EndpointText(const RedisEndpoint& endpoint) {
+  const bool is_ipv6 = endpoint.host.find(':') != std::string::npos;
+  return is_ipv6 ? absl::StrCat("[", endpoint.host, "]:", endpoint.port)
+                 : absl::StrCat(endpoint.host, ":", endpoint.port);
 }
 
 std::string RedisAddress(const RedisOptions& options) {
   if (!options.unix_path.empty()) return options.unix_path;
-  const bool is_ipv6 = options.host.find(':') != std::string::npos;
-  return is_ipv6 ? absl::StrCat("[", options.host, "]:", options.port) : absl::StrCat(options.host, ":", options.port);
+  if (options.sentinels.empty()) return EndpointText({options.host, options.port});
+  std::string text = absl::StrCat("master \"", options.master_name, "\" (sentinels ");
+  for (const RedisEndpoint& sentinel : options.sentinels) {
+    absl::StrAppend(&text, &sentinel == &options.sentinels.front() ? "" : ", ", EndpointText(sentinel));
+  }
+  return text + ")";
+}
+
+RedisOptions OptionsFor(const RedisOptions& options, const RedisEndpoint& master) {
+  RedisOptions result = options;
+  result.host = master.host;
+  result.port = master.port;
+  return result;
+}
+
+RedisOptions OptionsForSentinel(const RedisOptions& options, const RedisEndpoint& sentinel) {
+  RedisOptions result = OptionsFor(options, sentinel);
+  result.user = options.sentinel_user;
+  result.password = options.sentinel_password;
+  result.database = 0;
+  return result;
 }
 
 }  // namespace larder

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,12 +14,36 @@
 
 namespace larder {
 
+struct RedisEndpoint {
+  std::string host;
+  int port = 0;
+
+  friend bool operator==(const RedisEndpoint&, const RedisEndpoint&) = default;
+};
+
+// The certificate and the name in it are verified always.
+struct RedisTlsOptions {
+  bool enabled = false;
+  // Paths of files in PEM form; empty: none, and for the CAs those of the system, unless there is a folder of them.
+  std::string ca_file;
+  std::string ca_path;
+  std::string cert_file;
+  std::string key_file;
+  std::string server_name;  // empty: the host that is connected to
+};
+
 struct RedisOptions {
   std::string host = "127.0.0.1";
   int port = 6379;
   std::string unix_path;  // if not empty, instead of host and port
-  std::string user;       // empty: Redis' default user; any other needs a password
-  std::string password;   // empty: none
+  // If not empty, these say which host and port the master of that name has.
+  std::vector<RedisEndpoint> sentinels;
+  std::string master_name;
+  std::string sentinel_user;      // as `user` and `password`, for sentinels
+  std::string sentinel_password;  // empty: none
+  RedisTlsOptions tls;            // for sentinels too
+  std::string user;               // empty: Redis' default user; any other needs a password
+  std::string password;           // empty: none
   int database = 0;
   std::string prefix = "larder";  // first part of every key
 
@@ -34,16 +59,23 @@ struct RedisOptions {
   size_t max_value_bytes = size_t{64} << 20;               // a larger one in Redis is not read
 };
 
-// `redis://[user[:password]@]host[:port][/database]`, percent-encoded where need be, IPv6 addresses in brackets; or
-// `unix:///path`. INVALID_ARGUMENT otherwise; its message never holds any part of the URL that could be a secret.
-// A user may stand there alone, as the password may come from elsewhere: CheckRedisOptions() once all is known.
+// `redis://[user[:password]@]host[:port][/database]`, percent-encoded where need be, IPv6 addresses in brackets;
+// `redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/master-name[/database]`; either with `rediss` for
+// TLS; or `unix:///path`. INVALID_ARGUMENT otherwise; its message never holds any part of the URL that could be a
+// secret. A user may stand there alone, as the password may come from elsewhere: CheckRedisOptions() once all is known.
 absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url);
 
 // INVALID_ARGUMENT, naming the field, if the options contradict one another.
 absl::Status CheckRedisOptions(const RedisOptions& options);
 
-// For people: host and port, or the path. Never a secret.
+// For people: host and port, the path, or the master's name and the sentinels. Never a secret.
 std::string RedisAddress(const RedisOptions& options);
+// Host and port as a URL has them.
+std::string EndpointText(const RedisEndpoint& endpoint);
+
+// The options for one server among those that the options speak of: the master that was found, or a sentinel.
+RedisOptions OptionsFor(const RedisOptions& options, const RedisEndpoint& master);
+RedisOptions OptionsForSentinel(const RedisOptions& options, const RedisEndpoint& sentinel);
 
 }  // namespace larder
 

@@ -16,8 +16,12 @@ namespace {
 // Errors carry parts of commands in some releases of Redis; they are cut and made printable.
 constexpr size_t kMaxErrorBytes = 160;
 
-constexpr std::array<std::string_view, 9> kRefusals = {"LOADING",    "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF",
-                                                       "NOREPLICAS", "BUSY",     "TRYAGAIN",   "NOSCRIPT"};
+constexpr std::array<std::string_view, 12> kRefusals = {"LOADING",  "READONLY",   "MASTERDOWN", "CLUSTERDOWN",
+                                                        "MISCONF",  "NOREPLICAS", "BUSY",       "TRYAGAIN",
+                                                        "NOSCRIPT", "MOVED",      "ASK",        "CROSSSLOT"};
+// Of a server that was a good one when the connection was made.
+constexpr std::array<std::string_view, 6> kEndsOfUse = {"READONLY",   "NOAUTH", "LOADING",
+                                                        "MASTERDOWN", "MOVED",  "CLUSTERDOWN"};
 constexpr std::array<std::string_view, 3> kConfigurationErrors = {"NOAUTH", "WRONGPASS", "NOPERM"};
 
 template <size_t N>
@@ -116,6 +120,8 @@ absl::Status StatusOfReply(RedisReplyView reply) {
   }
   return absl::InternalError(absl::StrCat("Redis answered with an error: ", text));
 }
+
+bool NeedsNewLogin(std::string_view error_code) { return IsOneOf(kEndsOfUse, error_code); }
 
 bool IsConfigurationError(std::string_view error_code) { return IsOneOf(kConfigurationErrors, error_code); }
 

@@ -50,6 +50,10 @@ class RedisReplyView {
 // serve (loading, a replica, wrong credentials, ...), else INTERNAL. OK for any other reply.
 absl::Status StatusOfReply(RedisReplyView reply);
 
+// True if the server is not what it was when the connection was made: the role, the data or the trust is another, and
+// what it is now is to be found out by connecting again.
+bool NeedsNewLogin(std::string_view error_code);
+
 // True if no retry can mend it: somebody must change a configuration.
 bool IsConfigurationError(std::string_view error_code);
 

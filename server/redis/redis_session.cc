@@ -35,9 +35,11 @@ struct RedisSession::Hooks {
 
   static void OnConnect(redisAsyncContext* context, int status) {
     RedisSession* session = Of(context->data);
-    if (status != REDIS_OK) {
-      session->reason_ = context->errstr;
-      return;
+    if (status != REDIS_OK) return session->NoteFailure(context->errstr);
+    // Redis is told nothing before it has shown its certificate: OpenSSL holds back what is sent until then.
+    if (session->tls_ != nullptr && !session->tls_->Attach(&context->c)) {
+      session->NoteFailure(context->c.errstr);
+      return redisAsyncFree(context);
     }
     session->connected_ = true;
     if (context->c.connection_type == REDIS_CONN_TCP) {
@@ -47,7 +49,7 @@ struct RedisSession::Hooks {
   }
 
   static void OnDisconnect(const redisAsyncContext* context, int status) {
-    if (status != REDIS_OK) Of(context->data)->reason_ = context->errstr;
+    if (status != REDIS_OK) Of(context->data)->NoteFailure(context->errstr);
   }
 
   // hiredis frees it when this has returned.
@@ -62,6 +64,7 @@ struct RedisSession::Hooks {
     RedisReplyPtr owned(static_cast<redisReply*>(reply));
     RedisSession* session = Of(context->data);
     if (owned == nullptr || session->listener_ == nullptr) return;
+    session->answered_ = true;
     session->listener_->OnReply(reinterpret_cast<uintptr_t>(request), std::move(owned));
   }
 };
@@ -72,6 +75,11 @@ RedisSession::~RedisSession() {
 }
 
 absl::Status RedisSession::Connect(const RedisOptions& options) {
+  if (options.tls.enabled) {
+    absl::StatusOr<std::unique_ptr<RedisTls>> tls = RedisTls::Create(options.tls, options.host);
+    if (!tls.ok()) return tls.status();
+    tls_ = *std::move(tls);
+  }
   redisOptions wanted{};
   if (options.unix_path.empty()) {
     REDIS_OPTIONS_SET_TCP(&wanted, options.host.c_str(), options.port);
@@ -117,16 +125,48 @@ void RedisSession::Close() {
   if (context_ != nullptr) redisAsyncFree(context_);
 }
 
+std::string RedisSession::Awaited() const {
+  if (!connected_) return "the connection";
+  return tls_ != nullptr && !tls_->is_agreed() ? "the TLS handshake (does Redis speak TLS on this port?)" : "";
+}
+
+void RedisSession::NoteFailure(const std::string& what) {
+  reason_ = tls_ == nullptr ? what : tls_->Explain(what, answered_);
+  needs_configuration_ = tls_ != nullptr && tls_->needs_configuration();
+  // What a server that speaks TLS says of plaintext, if it says anything, begins with the byte of an alert.
+  const bool is_alert = what.find("got \"\\x15\" as reply type byte") != std::string::npos;
+  if (tls_ == nullptr && connected_ && (!answered_ || is_alert)) {
+    absl::StrAppend(&reason_, ", before anything was answered; if Redis speaks TLS on this port, write rediss://");
+  }
+}
+
+void RedisSession::Read() {
+  do {
+    if (tls_ != nullptr) RedisTls::ForgetErrors();
+    redisAsyncHandleRead(context_);
+  } while (context_ != nullptr && tls_ != nullptr && tls_->has_pending());
+}
+
+void RedisSession::Write() {
+  if (tls_ != nullptr) RedisTls::ForgetErrors();
+  redisAsyncHandleWrite(context_);
+  // hiredis takes it that TLS waits for the other side whenever the last attempt to read did, and would then write no
+  // more before something is read.
+  if (context_ != nullptr && tls_ != nullptr && unwritten_bytes() != 0 && tls_->wants_write()) wants_write_ = true;
+}
+
 void RedisSession::OnReadable() {
   if (context_ == nullptr) return;
   if (connected_ && listener_ != nullptr) listener_->OnBytes();
-  redisAsyncHandleRead(context_);
+  Read();
   TellIfClosed();
 }
 
 void RedisSession::OnWritable() {
   if (context_ == nullptr) return;
-  redisAsyncHandleWrite(context_);
+  // What TLS itself has to say, for want of which it cannot read.
+  const bool must_read = connected_ && tls_ != nullptr && unwritten_bytes() == 0 && tls_->wants_write();
+  must_read ? Read() : Write();
   if (connected_ && listener_ != nullptr) listener_->OnWritten();
   TellIfClosed();
 }
@@ -136,7 +176,7 @@ void RedisSession::OnTurnEnd() {
   // nobody watches it any more, so that what the listener held back must follow here. Ends with the socket's room or
   // the listener's supply, since nothing is accepted or answered meanwhile.
   while (connected_ && wants_write_) {
-    redisAsyncHandleWrite(context_);
+    Write();
     if (!connected_ || unwritten_bytes() != 0) break;
     if (listener_ != nullptr) listener_->OnWritten();
   }
@@ -145,7 +185,9 @@ void RedisSession::OnTurnEnd() {
 }
 
 void RedisSession::UpdateInterest() {
-  if (context_ != nullptr) loop_->Watch(fd_, connected_ || wants_read_, wants_write_, this);
+  if (context_ == nullptr) return;
+  const bool tls_wants_write = connected_ && tls_ != nullptr && tls_->wants_write();
+  loop_->Watch(fd_, connected_ || wants_read_, wants_write_ || tls_wants_write, this);
 }
 
 void RedisSession::TellIfClosed() {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_reply.h"
+#include "server/redis/redis_tls.h"
 
 struct redisAsyncContext;
 
@@ -42,8 +44,9 @@ class RedisSession final : public RedisLoop::Handler {
   RedisSession(RedisLoop* loop, Listener* listener) : loop_(loop), listener_(listener) {}
   ~RedisSession() override;
 
-  // Begins to connect. May block for as long as the resolution of the host's name takes. UNAVAILABLE if it failed at
-  // once; the listener then hears nothing.
+  // Begins to connect to the host, or the socket, of `options`. May block for as long as the resolution of the host's
+  // name takes. UNAVAILABLE if it failed at once, INVALID_ARGUMENT if the files that TLS needs cannot be used; the
+  // listener then hears nothing.
   absl::Status Connect(const RedisOptions& options);
 
   // False if there is no connection any more.
@@ -51,6 +54,11 @@ class RedisSession final : public RedisLoop::Handler {
 
   // Bytes that were sent but not yet taken by the socket.
   size_t unwritten_bytes() const;
+
+  // Of a connection that failed: whether only a changed configuration, or another certificate, would have helped.
+  bool needs_configuration() const { return needs_configuration_; }
+  // What has not come about yet, for people; empty once Redis could answer.
+  std::string Awaited() const;
 
   // Ends the connection. The listener hears nothing more.
   void Close();
@@ -63,13 +71,20 @@ class RedisSession final : public RedisLoop::Handler {
   // What hiredis calls.
   struct Hooks;
 
+  // One step of hiredis, after which there may be no context any more.
+  void Read();
+  void Write();
   void UpdateInterest();
   void TellIfClosed();
+  void NoteFailure(const std::string& what);
 
   RedisLoop* const loop_;
   Listener* listener_;                    // null: closed by its owner
   redisAsyncContext* context_ = nullptr;  // null: before, and after hiredis has freed it
+  std::unique_ptr<RedisTls> tls_;         // null: plaintext
   bool connected_ = false;
+  bool answered_ = false;  // something, since it was connected
+  bool needs_configuration_ = false;
   bool wants_read_ = false;
   bool wants_write_ = false;
   int fd_ = -1;

@@ -39,19 +39,22 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       namespaces_(AllKeys(parts)),
       membership_{.names = MemberNamesOf(options_.prefix, RandomNonZeroBits())},
       loop_(clock),
-      connection_(&loop_, clock, options_, ControlKeys(namespaces_),
-                  [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
-                    if (const auto& tell = ready ? inform : warn) tell(what);
-                  }),
+      finder_(MakeFinder()),
+      connection_(
+          &loop_, clock, options_, ControlKeys(namespaces_),
+          [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
+            if (const auto& tell = ready ? inform : warn) tell(what);
+          },
+          finder_.get()),
       subscriber_(
-          &loop_, clock, options_, WakeChannels(namespaces_),
+          &loop_, clock, options_, Where(), WakeChannels(namespaces_),
           [this](std::string_view channel, std::string_view entry_key) { TellWaiters(channel, entry_key); },
           [warn = warn_](const std::string& what) {
             if (warn) warn(absl::StrCat("Redis does not tell of loads that end, so callers wait in vain: ", what));
           }),
       news_loop_(clock),
       tracker_(
-          &news_loop_, clock, options_, &namespaces_, &membership_, [this] { return connection_.identity(); },
+          &news_loop_, clock, options_, Where(), &namespaces_, &membership_, [this] { return connection_.identity(); },
           [this] { loop_.Post([this] { connection_.Reconnect("another connection met another server"); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
@@ -59,7 +62,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
               warn(absl::StrCat("Redis does not tell of changed keys, so near entries go by their age: ", what));
           }),
       member_subscriber_(
-          &news_loop_, clock, options_,
+          &news_loop_, clock, options_, Where(),
           {membership_.names.sync_channel, AckChannel(membership_.names, membership_.names.id)},
           [this](std::string_view channel, std::string_view message) { OnMemberMessage(channel, message); },
           [warn = warn_](const std::string& what) {
@@ -68,9 +71,34 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
 
 RedisStore::~RedisStore() { Shutdown(); }
 
+std::unique_ptr<MasterFinder> RedisStore::MakeFinder() {
+  if (options_.sentinels.empty()) return nullptr;
+  return std::make_unique<MasterFinder>(
+      &loop_, clock_, options_, [this] { Follow(); },
+      [warn = warn_](const std::string& what) {
+        if (warn) warn(what);
+      });
+}
+
+std::function<std::optional<RedisEndpoint>()> RedisStore::Where() const {
+  if (finder_ == nullptr) return nullptr;
+  return [finder = finder_.get()] { return finder->master(); };
+}
+
+// The old master may go on taking writes that are lost when it is told whom to follow.
+void RedisStore::Follow() {
+  connection_.Follow();
+  subscriber_.Follow();
+  news_loop_.Post([this] {
+    tracker_.Follow();
+    if (hears_members_.load()) member_subscriber_.Follow();
+  });
+}
+
 absl::Status RedisStore::Start() {
   if (absl::Status status = loop_.Start(); !status.ok()) return status;
   if (absl::Status status = news_loop_.Start(); !status.ok()) return status;
+  if (finder_ != nullptr) loop_.Post([this] { finder_->Start(); });
   connection_.Start();
   loop_.Post([this] { subscriber_.Start(); });
   return absl::OkStatus();
@@ -86,6 +114,7 @@ void RedisStore::Shutdown() {
   loop_.Post([this] {
     subscriber_.Close();
     connection_.Close();
+    if (finder_ != nullptr) finder_->Close();
   });
   loop_.Stop();
 }
@@ -171,8 +200,8 @@ void RedisStore::GetNote(std::string name_space, std::string name, int64_t deadl
 
 void RedisStore::NoteError(RedisReplyView reply) {
   const std::string_view code = reply.ErrorCode();
-  // The server is no master any more, or has forgotten who we are: the handshake finds out, and says so.
-  if (code == "READONLY" || code == "NOAUTH") connection_.Reconnect(std::string(StatusOfReply(reply).message()));
+  // The server is no master any more, has forgotten who we are, or is of no use: the handshake finds out, and says so.
+  if (NeedsNewLogin(code)) connection_.Reconnect(std::string(StatusOfReply(reply).message()));
   if (!IsConfigurationError(code)) return;
   MutexLock lock(&trouble_mutex_);
   trouble_ = std::string(StatusOfReply(reply).message());
@@ -187,11 +216,38 @@ StoreInfo RedisStore::Summary() const {
   info.disconnects = disconnects();
   info.unreadable_entries = unreadable_.load();
   info.members = members();
+  info.address = connection_.address();
+  if (info.state != StoreInfo::State::kReady && finder_ != nullptr && !finder_->doubt().empty()) {
+    info.detail = absl::StrCat(info.detail, "; ", finder_->doubt());
+  }
   MutexLock lock(&trouble_mutex_);
   if (info.detail.empty() && trouble_nanos_ != 0 && clock_->NowNanos() - trouble_nanos_ < kTroubleShownFor) {
     info.detail = trouble_;
   }
   return info;
+}
+
+std::vector<std::string> RedisStore::Advice(const StoreInfo& info) const {
+  std::vector<std::string> advice;
+  const bool evicts_records = info.eviction_policy.starts_with("allkeys-");
+  const bool is_bounded = info.max_memory_bytes != 0;
+  const int64_t lost = lost_records_.load();
+  if (is_bounded && evicts_records) {
+    advice.push_back(
+        absl::StrCat("Redis' maxmemory-policy ", info.eviction_policy,
+                     " may evict a namespace's control record, and every entry of the namespace is then a miss (", lost,
+                     " operations of this server found it gone): set volatile-lru or volatile-lfu"));
+  } else if (is_bounded && info.eviction_policy == "noeviction") {
+    advice.push_back(
+        "Redis' maxmemory-policy noeviction refuses what is to be stored once memory is full: set volatile-lru or "
+        "volatile-lfu");
+  } else if (lost != 0) {
+    advice.push_back(absl::StrCat(lost,
+                                  " operations of this server found a namespace's control record gone from Redis, ",
+                                  "which makes every entry of the namespace a miss: see who deletes it"));
+  }
+  if (finder_ != nullptr && !finder_->doubt().empty()) advice.push_back(finder_->doubt());
+  return advice;
 }
 
 void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {
@@ -216,14 +272,15 @@ void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done)
 }
 
 void RedisStore::FinishDescribe(StoreInfo info, OperationDeadline deadline, StoreCallback<StoreInfo> done) {
-  connection_.Submit({DescribeCommands(), deadline,
-                      [info = std::move(info), done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        const absl::Status status =
-                            answer.ok() ? ParseDescription(answer->replies, info) : answer.status();
-                        info.measured = status.ok();
-                        if (!status.ok()) info.detail = std::string(status.message());
-                        std::move(done)(std::move(info));
-                      }});
+  connection_.Submit(
+      {DescribeCommands(), deadline,
+       [this, info = std::move(info), done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+         const absl::Status status = answer.ok() ? ParseDescription(answer->replies, info) : answer.status();
+         info.measured = status.ok();
+         info.advice = Advice(info);
+         if (!status.ok()) info.detail = std::string(status.message());
+         std::move(done)(std::move(info));
+       }});
 }
 
 }  // namespace larder

@@ -14,7 +14,9 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "server/redis/channel_subscriber.h"
 #include "server/redis/control_commands.h"
+#include "server/redis/master_finder.h"
 #include "server/redis/near_tracker.h"
 #include "server/redis/own_membership.h"
 #include "server/redis/redis_connection.h"
@@ -23,7 +25,6 @@
 #include "server/redis/scan_commands.h"
 #include "server/redis/scripts.h"
 #include "server/redis/store_commands.h"
-#include "server/redis/wake_subscriber.h"
 #include "server/store/store.h"
 #include "server/store/zstd_codec.h"
 
@@ -180,10 +181,17 @@ class RedisStore final : public Store {
   // Subscribes to what members say to each other, the first time.
   void HearMembers();
   void OnMemberMessage(std::string_view channel, std::string_view message);
+  // The finder's master, for those who do not ask it themselves; empty without a finder.
+  std::function<std::optional<RedisEndpoint>()> Where() const;
+  std::unique_ptr<MasterFinder> MakeFinder();
+  // Another master was named.
+  void Follow();
 
   // Looks at an error for what it says about the connection as a whole.
   void NoteError(RedisReplyView reply);
   StoreInfo Summary() const;
+  // What to change about a Redis that serves.
+  std::vector<std::string> Advice(const StoreInfo& info) const;
   void FinishDescribe(StoreInfo info, OperationDeadline deadline, StoreCallback<StoreInfo> done);
 
   const Clock* const clock_;
@@ -192,6 +200,7 @@ class RedisStore final : public Store {
   const std::map<std::string, NamespaceKeys> namespaces_;
   ZstdCodec codec_;
   std::atomic<int64_t> unreadable_{0};
+  std::atomic<int64_t> lost_records_{0};  // control records that were gone when they were needed
 
   mutable Mutex trouble_mutex_;
   std::string trouble_ ABSL_GUARDED_BY(trouble_mutex_);  // the last error that a configuration caused
@@ -209,13 +218,14 @@ class RedisStore final : public Store {
   int64_t warned_nanos_ = 0;
 
   RedisLoop loop_;
+  const std::unique_ptr<MasterFinder> finder_;  // null: Redis is where the options say
   RedisConnection connection_;
-  WakeSubscriber subscriber_;
+  ChannelSubscriber subscriber_;
   RedisLoop news_loop_;
   std::atomic<NearHolder*> holder_{nullptr};
   // Both on news_loop_, where the answers to others' questions keep nothing back.
   NearTracker tracker_;
-  WakeSubscriber member_subscriber_;
+  ChannelSubscriber member_subscriber_;
 };
 
 }  // namespace larder

@@ -64,6 +64,7 @@ absl::StatusOr<std::optional<ControlUpdate>> RedisStore::TakeControl(const Names
   if (!range->has_value() || (from == 0 && (*range)->epoch == 0)) {
     // COHERENCE C3: with the record its stamps are lost, so a new generation is set, under which nothing that was read
     // is valid.
+    lost_records_.fetch_add(1);
     again = EnsureCommands(name_space);
     return std::nullopt;
   }

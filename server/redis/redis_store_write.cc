@@ -30,6 +30,7 @@ void RedisStore::FinishScript(ScriptCall call, absl::StatusOr<RedisAnswer> answe
     // Redis forgot its scripts, or the control record is gone. Both say that nothing was done, so that it may be done
     // now (COHERENCE P4, C3).
     call.is_second_try = true;
+    if (reply.ErrorCode() == "NOCTL") lost_records_.fetch_add(1);
     RedisPipeline again = EnsureCommands(*call.name_space);
     again.AddLoad(call.script, connection_.facts().knows_script_flags);
     again.Append(answer->sent);

@@ -14,8 +14,8 @@ class Starter:
         self._tmp_path_factory = tmp_path_factory
         self._running = contextlib.ExitStack()
 
-    def redis(self, started=True):
-        redis = harness.Redis(self._tmp_path_factory.mktemp("redis"), started)
+    def redis(self, started=True, arguments=(), kind=harness.Redis):
+        redis = kind(self._tmp_path_factory.mktemp("redis"), started, arguments)
         self._running.callback(redis.kill)
         return redis
 

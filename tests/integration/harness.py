@@ -25,6 +25,7 @@ from larder.v1 import cache_pb2, cache_pb2_grpc
 
 LARDERD = os.environ["LARDERD"]
 LARDER = os.environ["LARDER"]
+REDIS_SERVER = os.environ.get("LARDER_REDIS_SERVER", "redis-server")
 # A sanitizer's build is several times slower; what bounds waiting grows with it, what a test proves does not.
 SLOW = os.environ.get("LARDER_SLOW") == "1"
 PATIENCE = 60.0 if SLOW else 20.0
@@ -120,8 +121,9 @@ class Process:
 class Redis:
     """A redis-server of its own, on a port that it keeps when it is killed and started again."""
 
-    def __init__(self, folder, started=True):
+    def __init__(self, folder, started=True, arguments=()):
         self.folder = folder
+        self.arguments = list(arguments)
         self.process = None
         self.port = free_port()
         for _ in range(20):
@@ -137,12 +139,15 @@ class Redis:
     def start(self):
         """False if it does not come up, as when the port is taken, even if by another Redis."""
         self.process = Process(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-            + ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+            [*self._program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+            + ["--daemonize", "no", *self.arguments]
         )
         return eventually(
             lambda: "down" if self.process.child.poll() is not None else "up" if self._answers() else None, "Redis"
         ) == "up"
+
+    def _program(self):
+        return [REDIS_SERVER, "--save", "", "--appendonly", "no"]
 
     def _answers(self):
         """Is it this child that answers, not another server that was quicker to take the port?"""
@@ -185,6 +190,15 @@ class Redis:
         if kind == b"*":
             return [self._parse(reply) for _ in range(int(rest))]
         return rest
+
+
+class Sentinel(Redis):
+    """A sentinel, which watches nothing yet."""
+
+    def _program(self):
+        file = self.folder / "sentinel.conf"
+        file.touch()
+        return [REDIS_SERVER, str(file), "--sentinel"]
 
 
 def clean_environment(**more):

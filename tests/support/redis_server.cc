@@ -111,6 +111,11 @@ absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::Start(const Options& o
     absl::StatusOr<int> port = PickPort();
     if (!port.ok()) return port.status();
     server->port_ = *port;
+    if (options.tls) {
+      absl::StatusOr<int> tls_port = PickPort();
+      if (!tls_port.ok()) return tls_port.status();
+      server->tls_port_ = *tls_port;
+    }
     status = server->Launch();
   }
   if (!status.ok()) return status;
@@ -132,25 +137,27 @@ absl::Status RedisServer::MakeFolder() {
   return absl::OkStatus();
 }
 
-absl::Status RedisServer::Launch() {
-  std::vector<std::string> args = {"redis-server",
-                                   "--bind",
-                                   "127.0.0.1",
-                                   "--port",
-                                   absl::StrCat(port_),
-                                   "--dir",
-                                   folder_,
-                                   "--save",
-                                   "",
-                                   "--appendonly",
-                                   "no",
-                                   "--logfile",
-                                   folder_ + "/redis.log",
-                                   "--daemonize",
-                                   "no"};
+std::vector<std::string> RedisServer::CommandLine() const {
+  const char* const program = std::getenv("LARDER_REDIS_SERVER");
+  std::vector<std::string> args = {program == nullptr ? "redis-server" : program};
+  // A sentinel writes its file anew, and refuses options that have to do with data.
+  if (options_.sentinel) {
+    std::ofstream(sentinel_file(), std::ios::app).flush();
+    args.insert(args.end(), {sentinel_file(), "--sentinel"});
+  } else {
+    args.insert(args.end(), {"--save", "", "--appendonly", "no"});
+  }
+  args.insert(args.end(), {"--bind", "127.0.0.1", "--port", absl::StrCat(port_), "--dir", folder_, "--logfile",
+                           folder_ + "/redis.log", "--daemonize", "no"});
+  if (options_.tls) args.insert(args.end(), {"--tls-port", absl::StrCat(tls_port_)});
   if (options_.unix_socket) args.insert(args.end(), {"--unixsocket", unix_path()});
   if (!options_.password.empty()) args.insert(args.end(), {"--requirepass", options_.password});
   args.insert(args.end(), options_.extra_args.begin(), options_.extra_args.end());
+  return args;
+}
+
+absl::Status RedisServer::Launch() {
+  std::vector<std::string> args = CommandLine();
   // Everything the child needs is made before fork: after it, in a program with threads, it must not allocate.
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());

@@ -15,11 +15,14 @@ namespace larder {
 
 // Listens on 127.0.0.1 at a free port, works in a temporary folder, saves nothing by itself. Killed by its own pid when
 // this goes, and when the thread that started it ends, however that comes about. Not thread-safe; every call blocks.
+// The program is what LARDER_REDIS_SERVER says, `redis-server` by default.
 class RedisServer {
  public:
   struct Options {
     std::string password;
     bool unix_socket = false;             // listens on unix_path() too
+    bool tls = false;                     // listens on tls_port() too; extra_args name the files
+    bool sentinel = false;                // is a sentinel, which watches nothing yet
     std::vector<std::string> extra_args;  // as on redis-server's command line
   };
 
@@ -32,8 +35,10 @@ class RedisServer {
   RedisServer& operator=(const RedisServer&) = delete;
 
   int port() const { return port_; }
+  int tls_port() const { return tls_port_; }
   std::string url() const;  // without the password
   std::string unix_path() const { return folder_ + "/redis.sock"; }
+  std::string sentinel_file() const { return folder_ + "/sentinel.conf"; }
   bool running() const { return pid_ != 0; }
 
   void Kill();    // SIGKILL
@@ -52,6 +57,7 @@ class RedisServer {
   explicit RedisServer(const Options& options) : options_(options) {}
 
   absl::Status MakeFolder();
+  std::vector<std::string> CommandLine() const;
   absl::Status Launch();
   absl::Status AwaitAnswer();
   bool HasExited();
@@ -61,6 +67,7 @@ class RedisServer {
   const Options options_;
   std::string folder_;
   int port_ = 0;
+  int tls_port_ = 0;
   pid_t pid_ = 0;  // 0: not running
 };
 

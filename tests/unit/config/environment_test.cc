@@ -32,6 +32,8 @@ TEST_F(EnvironmentTest, OverridesTheFile) {
   EXPECT_EQ(With({{"REDIS_PASSWORD", "env"}}).redis.password, "env");
   EXPECT_EQ(With({{"REDIS_PASSWORD_FILE", folder_.Write("password", "of the file\n")}}).redis.password, "of the file");
   EXPECT_EQ(With({{"CACHE_PREFIX", "env"}}).redis.prefix, "env");
+  EXPECT_EQ(With({{"REDIS_SSL", "true"}}).redis.tls.enabled, true);
+  EXPECT_EQ(With({{"REDIS_SSL", "no"}}).redis.tls.enabled, false);
 }
 
 TEST_F(EnvironmentTest, PrefersTheCachesOwnRedis) {
@@ -151,14 +153,13 @@ TEST_F(EnvironmentTest, NamesTheVariableThatIsWrong) {
       {{{"LARDER_LOG_FORMAT", "x"}}, "LARDER_LOG_FORMAT: log.format: \"x\", must be json, text or auto"},
       {{{"REDIS_URL", "cache:6379"}},
        "REDIS_URL: store.redis.url: \"cache:6379\" is not a URL of Redis; write for example redis://127.0.0.1:6379"},
-      {{{"REDIS_CACHE_URL", "rediss://a"}},
-       "REDIS_CACHE_URL: store.redis.url: rediss:// is not in this release; use redis:// or unix://"},
+      {{{"REDIS_CACHE_URL", "rediss://a"}, {"REDIS_SSL", "false"}},
+       "REDIS_SSL: store.redis.tls.enabled: false, but store.redis.url begins with rediss, which means TLS"},
       {{{"REDIS_DB", "-1"}}, "REDIS_DB: store.redis.database: -1, must be 0 to 65535"},
       {{{"REDIS_PASSWORD", "a"}, {"REDIS_PASSWORD_FILE", "b"}},
        "REDIS_PASSWORD_FILE: store.redis.password_file: contradicts password: only one of them may be given"},
       {{{"REDIS_PASSWORD_FILE", "/no/such"}},
        "REDIS_PASSWORD_FILE: store.redis.password_file: cannot read \"/no/such\": No such file or directory"},
-      {{{"REDIS_SSL", "true"}}, "REDIS_SSL: TLS to Redis is not in this release"},
       {{{"REDIS_SSL", "maybe"}}, "REDIS_SSL: \"maybe\" is neither true nor false"},
       {{{"REDIS_MAX_CONNECTIONS", "0"}}, "REDIS_MAX_CONNECTIONS: \"0\", must be a whole number from 1 on"},
       {{{"REDIS_MAX_CONNECTIONS", "-1"}}, "REDIS_MAX_CONNECTIONS: \"-1\", must be a whole number from 1 on"},

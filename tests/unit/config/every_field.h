@@ -3,8 +3,8 @@
 
 namespace larder {
 
-// Every field of the schema, each with a value that is not its default, but for `password_file`, which does not go
-// together with `password`.
+// Every field of the schema, each with a value that is not its default, but for each `password_file`, which does not
+// go together with `password`.
 inline constexpr char kEveryField[] = R"(grpc:
   listen: "[::1]:6000"
   threads: 3
@@ -35,6 +35,16 @@ store:
     max_backoff: 5s
     max_pending: 1000
     compress_from_bytes: 0
+    tls:
+      enabled: true
+      ca_file: /etc/redis/ca.pem
+      ca_path: /etc/redis/ca
+      cert_file: /etc/redis/larder.pem
+      key_file: /etc/redis/larder.key
+      server_name: cache.example
+    sentinel:
+      user: watcher
+      password: "67890"
 defaults:
   enabled: true
   default_ttl: 2m

@@ -40,6 +40,9 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 1'000);
   EXPECT_EQ(settings.redis.max_pending, 65'536);
   EXPECT_EQ(settings.redis.compress_from_bytes, 4'096);
+  EXPECT_EQ(settings.redis.tls.enabled, std::nullopt);
+  EXPECT_EQ(settings.redis.tls.ca_file, "");
+  EXPECT_EQ(settings.redis.sentinel.password, std::nullopt);
   EXPECT_EQ(settings.sweep.interval_ms, 5'000);
   EXPECT_EQ(settings.sweep.max_keys_per_second, 10'000);
   EXPECT_EQ(settings.sweep.step_keys, 100);
@@ -102,6 +105,14 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 5'000);
   EXPECT_EQ(settings.redis.max_pending, 1'000);
   EXPECT_EQ(settings.redis.compress_from_bytes, 0);
+  EXPECT_EQ(settings.redis.tls.enabled, true);
+  EXPECT_EQ(settings.redis.tls.ca_file, "/etc/redis/ca.pem");
+  EXPECT_EQ(settings.redis.tls.ca_path, "/etc/redis/ca");
+  EXPECT_EQ(settings.redis.tls.cert_file, "/etc/redis/larder.pem");
+  EXPECT_EQ(settings.redis.tls.key_file, "/etc/redis/larder.key");
+  EXPECT_EQ(settings.redis.tls.server_name, "cache.example");
+  EXPECT_EQ(settings.redis.sentinel.user, "watcher");
+  EXPECT_EQ(settings.redis.sentinel.password, "67890");
   EXPECT_EQ(settings.sweep.interval_ms, 1'000);
   EXPECT_EQ(settings.sweep.max_keys_per_second, 1'000);
   EXPECT_EQ(settings.sweep.step_keys, 50);
@@ -179,6 +190,7 @@ TEST_F(LoadTest, ReadsThePasswordFile) {
   EXPECT_EQ(Settings("store: {redis: {password_file: " + file + "}}").redis.password, "se cret");
   folder_.Write("password", "secret\r\n");
   EXPECT_EQ(Settings("store: {redis: {password_file: " + file + "}}").redis.password, "secret");
+  EXPECT_EQ(Settings("store: {redis: {sentinel: {password_file: " + file + "}}}").redis.sentinel.password, "secret");
 }
 
 TEST_F(LoadTest, WarnsWhereTheTiersTakeNearlyAllMemory) {
@@ -293,8 +305,15 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
        "larder.yaml:1: store.redis.prefix: \"\", must be 1 to 64 bytes of [A-Za-z0-9_.:-]"},
       {"store: {redis: {prefix: '{a}'}}\n",
        "larder.yaml:1: store.redis.prefix: \"{a}\", must be 1 to 64 bytes of [A-Za-z0-9_.:-]"},
-      {"store: {redis: {url: 'rediss://h'}}\n",
-       "larder.yaml:1: store.redis.url: rediss:// is not in this release; use redis:// or unix://"},
+      {"store: {redis: {url: 'redis+cluster://a,b'}}\n",
+       "larder.yaml:1: store.redis.url: Redis Cluster is not supported in this release; name a Redis that is not in a "
+       "Cluster"},
+      {"store: {redis: {url: 'rediss://h', tls: {enabled: false}}}\n",
+       "larder.yaml:1: store.redis.tls.enabled: false, but store.redis.url begins with rediss, which means TLS"},
+      {"store: {redis: {sentinel: {password: a, password_file: b}}}\n",
+       "larder.yaml:1: store.redis.sentinel.password_file: contradicts password: only one of them may be given"},
+      {"store: {redis: {sentinel: {password_file: /no/such}}}\n",
+       "larder.yaml:1: store.redis.sentinel.password_file: cannot read \"/no/such\": No such file or directory"},
       {"store: {redis: {url: 'http://u:secret@h'}}\n",
        "larder.yaml:1: store.redis.url: \"http://u:***@h\" is not a URL of Redis; write for example "
        "redis://127.0.0.1:6379"},

@@ -46,6 +46,7 @@ TEST(EveryFieldTest, IsWhole) {
   std::set<std::string> set;
   CollectSetPaths(config, "", set);
   set.insert("store.redis.password_file");
+  set.insert("store.redis.sentinel.password_file");
   EXPECT_EQ(set, SchemaPaths());
 }
 

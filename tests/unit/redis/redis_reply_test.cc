@@ -31,6 +31,40 @@ TEST(RedisReplyTest, AnErrorsCodeIsItsFirstWord) {
   EXPECT_EQ(CodeOf("OOM command not allowed. script: 0123, on @user_script:74."), "OOM");
 }
 
+TEST(RedisReplyTest, EveryRefusalHasItsMeaning) {
+  struct Case {
+    const char* text;
+    absl::StatusCode code;
+    bool needs_new_login;
+    bool needs_configuration;
+  };
+  constexpr auto kUnavailable = absl::StatusCode::kUnavailable;
+  const std::vector<Case> cases = {
+      {"LOADING Redis is loading the dataset in memory", kUnavailable, true, false},
+      {"READONLY You can't write against a read only replica.", kUnavailable, true, false},
+      {"MASTERDOWN Link with MASTER is down", kUnavailable, true, false},
+      {"CLUSTERDOWN Hash slot not served", kUnavailable, true, false},
+      {"MOVED 3999 127.0.0.1:6381", kUnavailable, true, false},
+      {"ASK 3999 127.0.0.1:6381", kUnavailable, false, false},
+      {"CROSSSLOT Keys in request don't hash to the same slot", kUnavailable, false, false},
+      {"TRYAGAIN Multiple keys request during rehashing of slot", kUnavailable, false, false},
+      {"BUSY Redis is busy running a script.", kUnavailable, false, false},
+      {"MISCONF Redis is configured to save RDB snapshots", kUnavailable, false, false},
+      {"NOREPLICAS Not enough good replicas to write.", kUnavailable, false, false},
+      {"NOAUTH Authentication required.", kUnavailable, true, true},
+      {"WRONGPASS invalid username-password pair", kUnavailable, false, true},
+      {"NOPERM this user has no permissions", kUnavailable, false, true},
+      {"OOM command not allowed when used memory > 'maxmemory'.", absl::StatusCode::kResourceExhausted, false, false},
+      {"ERR unknown command", absl::StatusCode::kInternal, false, false}};
+  for (const Case& one : cases) {
+    const RedisReplyPtr reply = Error(one.text);
+    const RedisReplyView view(reply);
+    EXPECT_EQ(StatusOfReply(view).code(), one.code) << one.text;
+    EXPECT_EQ(NeedsNewLogin(view.ErrorCode()), one.needs_new_login) << one.text;
+    EXPECT_EQ(IsConfigurationError(view.ErrorCode()), one.needs_configuration) << one.text;
+  }
+}
+
 TEST(RedisReplyTest, BeforeRedis7AScriptsErrorHoldsThatOfItsCommand) {
   const std::string call = kCall;
   const std::vector<std::pair<std::string, std::string>> codes = {

@@ -1,11 +1,12 @@
-// Hears of leases that ended.
-#ifndef LARDER_SERVER_REDIS_WAKE_SUBSCRIBER_H_
-#define LARDER_SERVER_REDIS_WAKE_SUBSCRIBER_H_
+// Hears what is published on channels.
+#ifndef LARDER_SERVER_REDIS_CHANNEL_SUBSCRIBER_H_
+#define LARDER_SERVER_REDIS_CHANNEL_SUBSCRIBER_H_
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,19 +24,24 @@ namespace larder {
 // Keeps a connection of its own subscribed to channels; has no part in the store's state, and nobody waits for it. A
 // connection that falls silent is found out by subscribing again, which the other protocols of a subscriber allow too
 // and which Redis answers each time. Belongs to the loop's thread, but for subscribed().
-class WakeSubscriber final : private RedisSession::Listener {
+class ChannelSubscriber final : private RedisSession::Listener {
  public:
   // The message of a channel; both empty where messages may have been lost: once subscribed, and once that has ended.
   using OnMessage = std::function<void(std::string_view channel, std::string_view message)>;
   // Told of a refusal, in which case nothing will be heard until somebody changes a configuration. Once for each turn.
   using OnTrouble = std::function<void(const std::string& what)>;
 
-  // The pointers must outlive this.
-  WakeSubscriber(RedisLoop* loop, const Clock* clock, const RedisOptions& options, std::vector<std::string> channels,
-                 OnMessage on_message, OnTrouble on_trouble);
-  ~WakeSubscriber() override;
+  // Where to connect to, asked before each attempt; nothing if that is not known just now.
+  using Where = std::function<std::optional<RedisEndpoint>()>;
+
+  // The pointers must outlive this. `where`: empty if it is always what `options` say.
+  ChannelSubscriber(RedisLoop* loop, const Clock* clock, const RedisOptions& options, Where where,
+                    std::vector<std::string> channels, OnMessage on_message, OnTrouble on_trouble);
+  ~ChannelSubscriber() override;
 
   void Start() { Connect(); }
+  // Connects again at once, if that is to another place than it is, or tries to be, connected to.
+  void Follow();
   // For good. Nothing is told any more.
   void Close();
 
@@ -60,6 +66,7 @@ class WakeSubscriber final : private RedisSession::Listener {
   RedisLoop* const loop_;
   const Clock* const clock_;
   const RedisOptions options_;
+  const Where where_;
   const std::vector<std::string> channels_;
   const OnMessage on_message_;
   const OnTrouble on_trouble_;
@@ -68,6 +75,7 @@ class WakeSubscriber final : private RedisSession::Listener {
 
   bool closed_ = false;
   bool told_trouble_ = false;
+  RedisOptions target_;  // of the session
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   size_t unconfirmed_ = 0;  // channels that Redis has not yet said we are subscribed to
@@ -78,4 +86,4 @@ class WakeSubscriber final : private RedisSession::Listener {
 
 }  // namespace larder
 
-#endif  // LARDER_SERVER_REDIS_WAKE_SUBSCRIBER_H_
+#endif  // LARDER_SERVER_REDIS_CHANNEL_SUBSCRIBER_H_

@@ -1,4 +1,4 @@
-#include "server/redis/wake_subscriber.h"
+#include "server/redis/channel_subscriber.h"
 
 #include <cassert>
 #include <utility>
@@ -15,33 +15,40 @@ constexpr int64_t kTimeoutsPerCheck = 4;
 
 }  // namespace
 
-WakeSubscriber::WakeSubscriber(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                               std::vector<std::string> channels, OnMessage on_message, OnTrouble on_trouble)
+ChannelSubscriber::ChannelSubscriber(RedisLoop* loop, const Clock* clock, const RedisOptions& options, Where where,
+                                     std::vector<std::string> channels, OnMessage on_message, OnTrouble on_trouble)
     : loop_(loop),
       clock_(clock),
       options_(options),
+      where_(std::move(where)),
       channels_(std::move(channels)),
       on_message_(std::move(on_message)),
       on_trouble_(std::move(on_trouble)),
       backoff_(options.min_backoff_nanos, options.max_backoff_nanos) {}
 
-WakeSubscriber::~WakeSubscriber() { assert(session_ == nullptr); }
+ChannelSubscriber::~ChannelSubscriber() { assert(session_ == nullptr); }
 
-void WakeSubscriber::Connect() {
+void ChannelSubscriber::Connect() {
   if (closed_ || channels_.empty()) return;
+  target_ = options_;
+  if (where_) {
+    const std::optional<RedisEndpoint> place = where_();
+    if (!place.has_value()) return Lose("nobody knows where Redis is");
+    target_ = OptionsFor(options_, *place);
+  }
   RedisSession::Listener* const listener = this;
   session_ = std::make_unique<RedisSession>(loop_, listener);
   unconfirmed_ = channels_.size();
-  if (absl::Status status = session_->Connect(options_); !status.ok()) return Lose(std::string(status.message()));
+  if (absl::Status status = session_->Connect(target_); !status.ok()) return Lose(std::string(status.message()));
   timer_ = loop_->AddTimer(clock_->NowNanos() + options_.connect_timeout_nanos, [this] {
     timer_ = {};
     Lose("not subscribed in time");
   });
 }
 
-void WakeSubscriber::OnConnected() {
+void ChannelSubscriber::OnConnected() {
   handshake_ = std::make_unique<RedisHandshake>(
-      options_, std::vector<std::string>(),
+      target_, std::vector<std::string>(),
       [this](const RedisPipeline& pipeline) {
         for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kHandshakeId, pipeline.command(i));
       },
@@ -49,14 +56,25 @@ void WakeSubscriber::OnConnected() {
   handshake_->Start();
 }
 
-void WakeSubscriber::Subscribe() {
+void ChannelSubscriber::Follow() {
+  const std::optional<RedisEndpoint> place = where_ ? where_() : std::nullopt;
+  if (closed_ || !place.has_value()) return;
+  const bool is_there = session_ != nullptr && *place == RedisEndpoint{target_.host, target_.port};
+  if (is_there) return;
+  if (session_ != nullptr) Lose("Redis is elsewhere");
+  loop_->CancelTimer(timer_);
+  timer_ = {};
+  Connect();
+}
+
+void ChannelSubscriber::Subscribe() {
   RedisPipeline pipeline;
   pipeline.Begin(1 + channels_.size()).Arg("SUBSCRIBE");
   for (const std::string& channel : channels_) pipeline.Arg(channel);
   session_->Send(kSubscribeId, pipeline.command(0));
 }
 
-void WakeSubscriber::OnReply(uint64_t id, RedisReplyPtr reply) {
+void ChannelSubscriber::OnReply(uint64_t id, RedisReplyPtr reply) {
   if (id == kSubscribeId) return OnChannelNews(RedisReplyView(reply));
   if (handshake_ == nullptr) return;
   handshake_->OnReply(std::move(reply));
@@ -66,7 +84,7 @@ void WakeSubscriber::OnReply(uint64_t id, RedisReplyPtr reply) {
   Subscribe();
 }
 
-void WakeSubscriber::OnChannelNews(RedisReplyView push) {
+void ChannelSubscriber::OnChannelNews(RedisReplyView push) {
   const std::string_view kind = push.size() == 3 ? push[0].Text().value_or("") : "";
   if (kind == "message") return on_message_(push[1].Text().value_or(""), push[2].Text().value_or(""));
   if (kind != "subscribe" || unconfirmed_ == 0 || --unconfirmed_ != 0) return;
@@ -78,13 +96,13 @@ void WakeSubscriber::OnChannelNews(RedisReplyView push) {
   on_message_("", "");
 }
 
-void WakeSubscriber::ArmCheck() {
+void ChannelSubscriber::ArmCheck() {
   timer_ = loop_->AddTimer(clock_->NowNanos() + kTimeoutsPerCheck * options_.operation_timeout_nanos,
                            [this] { CheckSilence(); });
 }
 
 // The other side may be gone without a word, and a subscriber asks nothing that would find it out.
-void WakeSubscriber::CheckSilence() {
+void ChannelSubscriber::CheckSilence() {
   timer_ = {};
   if (!heard_) return Lose("nothing came from Redis");
   heard_ = false;
@@ -92,7 +110,7 @@ void WakeSubscriber::CheckSilence() {
   ArmCheck();
 }
 
-void WakeSubscriber::DropSession() {
+void ChannelSubscriber::DropSession() {
   loop_->CancelTimer(timer_);
   timer_ = {};
   handshake_.reset();
@@ -101,7 +119,7 @@ void WakeSubscriber::DropSession() {
   loop_->DestroyLater(std::move(session_));
 }
 
-void WakeSubscriber::Lose(const std::string& reason) {
+void ChannelSubscriber::Lose(const std::string& reason) {
   const bool was_subscribed = subscribed_.exchange(false);
   DropSession();
   timer_ = loop_->AddTimer(clock_->NowNanos() + backoff_.Next(), [this] {
@@ -116,7 +134,7 @@ void WakeSubscriber::Lose(const std::string& reason) {
   if (was_subscribed) on_message_("", "");
 }
 
-void WakeSubscriber::Close() {
+void ChannelSubscriber::Close() {
   closed_ = true;
   subscribed_.store(false);
   DropSession();
