@@ -67,8 +67,9 @@ bool RedisReplyView::IsArray() const {
 std::string_view RedisReplyView::ErrorCode() const {
   if (!IsError()) return {};
   const std::string_view text(reply_->str, reply_->len);
-  // Redis 7 tells a script's missing right without its code.
+  // A script's missing right is told without its code: by Redis 7, and by Redis 8 and Valkey.
   if (text.starts_with("ERR The user executing the script can't ")) return "NOPERM";
+  if (text.starts_with("ERR ACL failure in script: ")) return "NOPERM";
   const std::string_view inside = CodeInsideScript(text);
   return inside.empty() ? FirstWord(text) : inside;
 }

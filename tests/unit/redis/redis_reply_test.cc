@@ -54,6 +54,8 @@ TEST(RedisReplyTest, EveryRefusalHasItsMeaning) {
       {"NOAUTH Authentication required.", kUnavailable, true, true},
       {"WRONGPASS invalid username-password pair", kUnavailable, false, true},
       {"NOPERM this user has no permissions", kUnavailable, false, true},
+      {"ERR The user executing the script can't run this command or subcommand", kUnavailable, false, true},
+      {"ERR ACL failure in script: User app has no permissions to run the 'unlink' command", kUnavailable, false, true},
       {"OOM command not allowed when used memory > 'maxmemory'.", absl::StatusCode::kResourceExhausted, false, false},
       {"ERR unknown command", absl::StatusCode::kInternal, false, false}};
   for (const Case& one : cases) {

@@ -161,7 +161,7 @@ TEST_F(RedisTlsTest, CarriesLargeValues) {
   EXPECT_EQ(DescribeNow(*store_)->disconnects, 0);
 }
 
-// Not all at once: Redis 7.0 may close a TLS connection whose answers wait for the other side to read ("bad length").
+// Not all at once: Redis may close a TLS connection whose answers wait for the other side to read ("bad length").
 TEST_F(RedisTlsTest, ServesManySmallOnes) {
   StartTlsServer("server");
   StartStore(TlsOptions());
