@@ -30,6 +30,7 @@ void AddStats(CLI::App& app, Action& action);
 void AddPing(CLI::App& app, Action& action);
 void AddWarm(CLI::App& app, Action& action);
 void AddReplay(CLI::App& app, Action& action);
+void AddWatch(CLI::App& app, Action& action);
 
 // An option that takes a duration with a unit.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, std::optional<int64_t>& millis,

@@ -54,8 +54,8 @@ int Run(int argc, char** argv) {
   CLI::App app;
   app.name("larder");
   AddGlobalOptions(app, options);
-  for (const auto add :
-       {AddGet, AddSet, AddTouch, AddInvalidate, AddInspect, AddList, AddStats, AddPing, AddWarm, AddReplay}) {
+  for (const auto add : {AddGet, AddSet, AddTouch, AddInvalidate, AddInspect, AddList, AddStats, AddPing, AddWarm,
+                         AddReplay, AddWatch}) {
     add(app, action);
   }
   try {

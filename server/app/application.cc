@@ -164,6 +164,12 @@ HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs
           .content_type = kPlainText};
 }
 
+// Who tells of all that changes, so that it can be watched.
+ChangeLog::Source WatchedSource(const ServerSettings& settings, const Store& store) {
+  if (store.exclusive()) return ChangeLog::Source::kWrites;
+  return settings.near.tracking ? ChangeLog::Source::kTold : ChangeLog::Source::kNone;
+}
+
 void LogWarmUp(Logger& logger, const WarmJobStatus& job) {
   const bool failed = job.state == WarmJobStatus::State::kFailed;
   logger.Log(failed ? LogLevel::kWarning : LogLevel::kInfo, failed ? "a warm-up failed" : "a warm-up has ended",
@@ -235,6 +241,12 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   for (const auto& [name, origin] : parts->origins) engine.origins[name] = origin.get();
   parts->engine = std::make_unique<CacheEngine>(std::move(engine), parts->store.get(), clock, parts->scheduler.get(),
                                                 &parts->registry);
+  // Before the store may tell of anything.
+  const ChangeLog::Source watched = WatchedSource(settings, *parts->store);
+  for (Keyspace* space : parts->engine->keyspaces()) {
+    space->changes().Configure({.source = watched, .capacity = static_cast<size_t>(settings.watch.buffer_events)},
+                               clock);
+  }
   const int64_t near_lease = settings.near.lease_ms * kNanosPerMilli;
   parts->near_membership = std::make_unique<NearMembership>(parts->engine.get(), parts->store.get(), clock,
                                                             parts->scheduler.get(), near_lease);
@@ -250,8 +262,10 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
       parts->engine.get(), parts->store.get(), clock, parts->scheduler.get(), &parts->registry);
   parts->cache_service = std::make_unique<CacheService>(
       CacheService::Options{.server_version = kVersion,
-                            .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes)},
-      parts->engine.get(), parts->store.get(), clock, &parts->registry);
+                            .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes),
+                            .incarnation = watched == ChangeLog::Source::kNone ? 0 : RandomNonZeroBits(),
+                            .max_watchers = static_cast<size_t>(settings.watch.max_watchers)},
+      parts->engine.get(), parts->store.get(), clock, parts->scheduler.get(), &parts->registry);
   parts->inspector = std::make_unique<Inspector>(
       Inspector::Options{.max_page_bytes = static_cast<size_t>(settings.grpc.max_response_bytes) / 2},
       parts->engine.get(), parts->store.get(), clock);
@@ -360,6 +374,7 @@ void Application::Stop() {
   if (served) {
     parts.logger->Info("draining", {{"timeout_ms", parts.settings.grpc.drain_timeout_ms}});
     parts.health_service->EndWatches();
+    parts.cache_service->EndWatches();
     parts.engine->StopWaiting();
     parts.rpc->Shutdown(parts.settings.grpc.drain_timeout_ms);
   }

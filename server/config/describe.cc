@@ -177,6 +177,8 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddDuration("sweep.interval", settings.sweep.interval_ms);
   items.AddNumber("sweep.max_keys_per_second", settings.sweep.max_keys_per_second);
   items.AddNumber("sweep.step_keys", settings.sweep.step_keys);
+  items.AddNumber("watch.buffer_events", settings.watch.buffer_events);
+  items.AddNumber("watch.max_watchers", settings.watch.max_watchers);
   items.Add("log.level", std::string(ToString(settings.log.level)));
   items.Add("log.format", std::string(ToString(settings.log.format)));
   return items.Take();

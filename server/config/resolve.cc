@@ -181,6 +181,13 @@ ServerSettings::Sweep ResolveSweep(const Section& section) {
   return sweep;
 }
 
+ServerSettings::Watch ResolveWatch(const Section& section) {
+  ServerSettings::Watch watch;
+  watch.buffer_events = static_cast<int>(section.Integer("buffer_events", {watch.buffer_events, 100, 10'000'000}));
+  watch.max_watchers = static_cast<int>(section.Integer("max_watchers", {watch.max_watchers, 0, 100'000}));
+  return watch;
+}
+
 Logger::Options ResolveLog(const Section& section) {
   Logger::Options log;
   const std::string level = section.Text("level", std::string(ToString(log.level)));
@@ -221,6 +228,7 @@ ServerSettings Resolve(const config::v1::ServerConfig& config, const Resources& 
           .Integer("capacity_bytes", {std::clamp(quarter, kMiB, 4 * kGiB), kMiB, 1'024 * kGiB});
   settings.redis = ResolveRedis(config.store().redis(), findings);
   settings.sweep = ResolveSweep(Section("sweep", config.sweep(), &findings));
+  settings.watch = ResolveWatch(Section("watch", config.watch(), &findings));
   settings.log = ResolveLog(Section("log", config.log(), &findings));
   settings.namespaces = ResolveNamespaces(config, settings.grpc, findings);
   WarnOfMemory(settings, resources, findings);

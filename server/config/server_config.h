@@ -71,6 +71,10 @@ struct ServerSettings {
     int max_keys_per_second = 10'000;
     int step_keys = 100;
   };
+  struct Watch {
+    int buffer_events = 65'536;
+    int max_watchers = 1'000;
+  };
 
   Grpc grpc;
   Operations operations;
@@ -78,6 +82,7 @@ struct ServerSettings {
   Embedded embedded;
   Redis redis;
   Sweep sweep;
+  Watch watch;
   bool warming_enabled = true;  // false: no configured warm-up runs by itself; from the environment only
   Logger::Options log;
   // By name; always with `default`. Their near shares together are at most 1.

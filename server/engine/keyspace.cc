@@ -134,7 +134,12 @@ void Keyspace::SetLoader(std::unique_ptr<Loader> loader) { loader_ = std::move(l
 
 void Keyspace::Absorb(const ControlUpdate& update) {
   // COHERENCE C4.
-  if (clock_.Apply(update)) ForgetNear();
+  if (clock_.Apply(update, &changes_)) {
+    ForgetNear();
+    // Once more: what was read here since the first gap may have been served by what is dropped only now.
+    changes_.OnGap(Change::Gap::kSwept);
+  }
+  changes_.Tell();
 }
 
 void Keyspace::AllowAge(int64_t until_nanos, int64_t bound_nanos) {
@@ -167,6 +172,7 @@ void Keyspace::ReplacePolicy(NamespacePolicy policy, uint64_t revision) {
   MutexLock lock(&mutex_);
   if (revision != revision_) return;
   policy_.store(next.get(), std::memory_order_release);
+  if (!next->enabled) changes_.OnGap(Change::Gap::kGeneration);
   policies_.push_back(std::move(next));
 }
 

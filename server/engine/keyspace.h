@@ -13,6 +13,7 @@
 #include "core/mutex.h"
 #include "core/near_cache.h"
 #include "core/write_marks.h"
+#include "server/engine/change_log.h"
 #include "server/engine/hot_keys.h"
 #include "server/engine/loader.h"
 #include "server/engine/logical_clock.h"
@@ -107,6 +108,7 @@ class Keyspace {
   LogicalClock& clock() { return clock_; }
   const LogicalClock& clock() const { return clock_; }
   WriteMarks& marks() { return marks_; }
+  ChangeLog& changes() { return changes_; }
   ReadFlights& reads() { return reads_; }
   Loader& loader() { return *loader_; }
   bool has_origin() const { return loader_->has_origin(); }
@@ -123,6 +125,7 @@ class Keyspace {
   std::atomic<int64_t> age_until_nanos_{std::numeric_limits<int64_t>::max()};
   std::atomic<int64_t> age_bound_nanos_{std::numeric_limits<int64_t>::max()};
   WriteMarks marks_;
+  ChangeLog changes_;
   ReadFlights reads_;
   RefreshMemo slides_;
   KeyspaceMetrics metrics_;

@@ -43,19 +43,23 @@ ClockPosition LogicalClock::known() const {
   return {generation_, epoch_};
 }
 
-bool LogicalClock::Apply(const ControlUpdate& update) {
+bool LogicalClock::Apply(const ControlUpdate& update, ChangeLog* log) {
   MutexLock lock(&mutex_);
   const bool other_generation = update.generation != generation_;
+  // Under the first that is known nothing has been read yet that could be old.
+  const bool ends_one = other_generation && generation_ != 0;
   if (other_generation && !StartGeneration(update)) return false;
+  if (ends_one && log != nullptr) log->OnGap(Change::Gap::kGeneration);
   sequence_ = std::max(sequence_, update.sequence);
   // COHERENCE C4: what was told before is never taken back, so only what was swept before it was told is missing. A new
   // generation has ended everything that could miss it.
   const bool missed = !other_generation && update.floor > epoch_;
+  if (missed && log != nullptr) log->OnGap(Change::Gap::kSwept);
   floor_ = std::max(floor_, update.floor);
   if (Planted(Bug::kEpochPastGap) && update.stamps.size() > 1) {
-    AddStamps({update.stamps.back()});
+    AddStamps({update.stamps.back()}, log);
   } else {
-    AddStamps(update.stamps);
+    AddStamps(update.stamps, log);
   }
   // COHERENCE C2: only if every stamp up to update.epoch is known now.
   if (update.since <= epoch_) epoch_ = std::max(epoch_, update.epoch);
@@ -76,12 +80,17 @@ bool LogicalClock::StartGeneration(const ControlUpdate& update) {
   return true;
 }
 
-void LogicalClock::AddStamps(const std::vector<Stamp>& stamps) {
+void LogicalClock::AddStamps(const std::vector<Stamp>& stamps, ChangeLog* log) {
   for (const Stamp& stamp : stamps) {
-    if (stamp.epoch <= forgotten_ || !stamps_.Add(stamp)) continue;
-    recent_.push_back(stamp);
-    if (recent_.size() > kRecent) recent_.pop_front();
-    changes_.fetch_add(1, std::memory_order_release);
+    const bool is_forgotten = stamp.epoch <= forgotten_;
+    if (!is_forgotten) {
+      if (!stamps_.Add(stamp)) continue;
+      recent_.push_back(stamp);
+      if (recent_.size() > kRecent) recent_.pop_front();
+      changes_.fetch_add(1, std::memory_order_release);
+    }
+    // After it counts here. One that is no longer held may never have been told.
+    if (log != nullptr) log->OnStamp(stamp);
   }
   if (stamps_.tags() + stamps_.patterns() > max_stamps_) {
     ForgetStamps(stamps_.MiddleEpoch());

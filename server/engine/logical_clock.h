@@ -11,6 +11,7 @@
 
 #include "core/entry.h"
 #include "core/mutex.h"
+#include "server/engine/change_log.h"
 #include "server/store/control.h"
 #include "server/store/stamp_table.h"
 
@@ -35,7 +36,10 @@ class LogicalClock {
   //
   // True: stamps of patterns may have been swept that this clock never knew of, so what the caller holds by its
   // judgement must be dropped, and open flights started again (COHERENCE C4).
-  bool Apply(const ControlUpdate& update);
+  //
+  // What is new of it is added to `log`, if one is given, before known() says so: who proves something by known() has
+  // told of all of it (COHERENCE W2).
+  bool Apply(const ControlUpdate& update, ChangeLog* log = nullptr);
 
   // By everything applied so far: called at delivery, not when a read began (COHERENCE N4). `key` is the one that the
   // entry is always judged under, and this clock the only one that judges it: what was found is remembered in it.
@@ -69,7 +73,7 @@ class LogicalClock {
 
  private:
   bool StartGeneration(const ControlUpdate& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddStamps(const std::vector<Stamp>& stamps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddStamps(const std::vector<Stamp>& stamps, ChangeLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetStamps(uint64_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Judgement JudgeAnew(std::string_view key, const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Judgement JudgeByRecent(std::string_view key, const Entry& entry, Judgement before, uint64_t changes) const

@@ -22,7 +22,11 @@ ClockPosition NearLeases::Known(std::string_view name_space) const {
 
 void NearLeases::OnChanged(std::string_view name_space, std::string_view key) {
   if (name_space.empty()) {
-    for (Keyspace* space : engine_->keyspaces()) space->ForgetNear();
+    for (Keyspace* space : engine_->keyspaces()) {
+      space->ForgetNear();
+      space->changes().OnGap(Change::Gap::kFlushed);
+      space->changes().Tell();
+    }
     return;
   }
   Keyspace* const space = engine_->FindKeyspace(name_space);
@@ -32,6 +36,8 @@ void NearLeases::OnChanged(std::string_view name_space, std::string_view key) {
   const uint64_t hash = NearCache::Hash(key);
   if (!Planted(Bug::kNoDirtyMark)) space->marks().Mark(hash);
   space->near().Erase(key, hash);
+  // COHERENCE W3: whatever was held here.
+  space->changes().OnTold(key);
 }
 
 void NearLeases::OnBegin() {
@@ -47,6 +53,7 @@ bool NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& upd
   if (known.generation != update.generation || known.epoch < update.epoch) return false;
   renewals_.Add();
   space->RenewNear(sent_nanos + lease_nanos_ + PlantedStepNanos());
+  space->changes().Prove(sent_nanos + lease_nanos_);
   return true;
 }
 
@@ -60,6 +67,8 @@ void NearLeases::OnLost() {
     space->RenewNear(0);
     if (!Planted(Bug::kNoFlush)) space->ForgetNear();
   }
+  // COHERENCE W3.
+  for (Keyspace* space : engine_->keyspaces()) space->changes().OnLost();
   if (by_age_ != nullptr) by_age_->Resume();
 }
 

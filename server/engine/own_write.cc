@@ -14,6 +14,7 @@ OwnWrite::OwnWrite(Keyspace& space, std::string key)
 void OwnWrite::End() {
   space_->marks().Mark(hash_);
   space_->near().Erase(key_, hash_);
+  space_->changes().OnWritten(key_);
   space_->loader().Wake(key_);
 }
 
@@ -24,6 +25,7 @@ bool OwnWrite::EndAdmitting(EntryRef entry) {
       !space_->near().Admit(key_, hash_, std::move(entry), [&] { return space_->marks().Current(hash_) == mark; })) {
     space_->near().Erase(key_, hash_);
   }
+  space_->changes().OnWritten(key_);
   space_->loader().Wake(key_);
   return undisturbed;
 }

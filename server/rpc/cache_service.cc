@@ -7,6 +7,7 @@
 #include "larder/v1/cache.pb.h"
 #include "server/rpc/stats_wire.h"
 #include "server/rpc/warm_call.h"
+#include "server/rpc/watch_call.h"
 #include "server/rpc/wire.h"
 
 namespace larder {
@@ -47,13 +48,17 @@ void FillResult(const absl::StatusOr<SetAnswer>& answer, v1::BatchSetResult* res
 
 }  // namespace
 
-CacheService::CacheService(Options options, CacheEngine* engine, Store* store, const Clock* clock, Registry* registry)
+CacheService::CacheService(Options options, CacheEngine* engine, Store* store, const Clock* clock, Scheduler* scheduler,
+                           Registry* registry)
     : options_(std::move(options)),
       engine_(engine),
       store_(store),
       clock_(clock),
       started_nanos_(clock->NowNanos()),
-      warm_metrics_(*registry, kServiceName, "Warm", "bidi_stream") {
+      warm_metrics_(*registry, kServiceName, "Warm", "bidi_stream"),
+      watch_metrics_(*registry, kServiceName, "Watch", "server_stream"),
+      watches_({.incarnation = options_.incarnation, .max_watchers = options_.max_watchers}, engine, clock, scheduler,
+               registry) {
   const auto add = [&](const char* name, auto request, void (CacheService::*handle)(UnaryCall*), int armed) {
     methods_.push_back(std::make_unique<UnaryMethod>(UnaryMethod{
         .request = [this, request](grpc::ServerContext* context, grpc::ByteBuffer* incoming,
@@ -71,6 +76,7 @@ CacheService::CacheService(Options options, CacheEngine* engine, Store* store, c
   add("Invalidate", &Service::RequestInvalidate, &CacheService::Invalidate, kArmedForOthers);
   add("Release", &Service::RequestRelease, &CacheService::Release, kArmedForOthers);
   add("Stats", &Service::RequestStats, &CacheService::Stats, kArmedForOthers);
+  add("RenewWatch", &Service::RequestRenewWatch, &CacheService::RenewWatch, kArmedForOthers);
 }
 
 void CacheService::Arm(RpcQueue* queue) {
@@ -82,6 +88,13 @@ void CacheService::Arm(RpcQueue* queue) {
     service_.RequestWarm(call->context(), call->stream(), call->queue(), call->queue(), tag);
   };
   for (int i = 0; i < kArmedStreams; ++i) WarmCall::Arm(queue, make, request);
+  const WatchCall::Base::Make make_watch = [this](RpcQueue* on) {
+    return std::make_shared<WatchCall>(on, &watch_metrics_, &watches_);
+  };
+  const WatchCall::Base::Request request_watch = [this](WatchCall::Base* call, void* tag) {
+    service_.RequestWatch(call->context(), call->incoming(), call->stream(), call->queue(), call->queue(), tag);
+  };
+  for (int i = 0; i < kArmedStreams; ++i) WatchCall::Arm(queue, make_watch, request_watch);
 }
 
 void CacheService::Get(UnaryCall* call) {
@@ -89,9 +102,9 @@ void CacheService::Get(UnaryCall* call) {
   if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
   const absl::StatusOr<GetCommand> command = ToCommand(request);
   if (!command.ok()) return call->Fail(command.status());
-  engine_->Get(call->context(), *command, [call](absl::StatusOr<GetAnswer> answer) {
+  engine_->Get(call->context(), *command, [call, incarnation = options_.incarnation](absl::StatusOr<GetAnswer> answer) {
     if (!answer.ok()) return call->Fail(answer.status());
-    call->Finish(SerializeAnswer(*std::move(answer)));
+    call->Finish(SerializeAnswer(*std::move(answer), incarnation));
   });
 }
 
@@ -158,9 +171,10 @@ void CacheService::BatchGet(UnaryCall* call) {
   const absl::StatusOr<BatchGetCommand> command = ToCommand(request);
   if (!command.ok()) return call->Fail(command.status());
   engine_->BatchGet(call->context(), *command,
-                    [call, limit = options_.max_response_bytes](absl::StatusOr<std::vector<BatchGetItem>> items) {
+                    [call, limit = options_.max_response_bytes,
+                     incarnation = options_.incarnation](absl::StatusOr<std::vector<BatchGetItem>> items) {
                       if (!items.ok()) return call->Fail(items.status());
-                      call->Finish(SerializeBatch(*std::move(items), limit));
+                      call->Finish(SerializeBatch(*std::move(items), limit, incarnation));
                     });
 }
 
@@ -211,6 +225,17 @@ void CacheService::Touch(UnaryCall* call) {
     response.set_ttl_ms(answer->ttl_ms);
     call->Finish(Serialize(response));
   });
+}
+
+void CacheService::RenewWatch(UnaryCall* call) {
+  v1::RenewWatchRequest request;
+  if (absl::Status status = Parse(call->request(), &request); !status.ok()) return call->Fail(status);
+  const absl::StatusOr<uint64_t> position = watches_.Renew(request.namespace_());
+  if (!position.ok()) return call->Fail(position.status());
+  v1::RenewWatchResponse response;
+  response.set_incarnation(options_.incarnation);
+  response.set_sequence(*position);
+  call->Finish(Serialize(response));
 }
 
 void CacheService::Stats(UnaryCall* call) {

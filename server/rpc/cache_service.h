@@ -13,6 +13,7 @@
 #include "server/metrics/metrics.h"
 #include "server/rpc/rpc_server.h"
 #include "server/rpc/unary_call.h"
+#include "server/rpc/watches.h"
 
 namespace larder {
 
@@ -22,20 +23,26 @@ class CacheService final : public RpcService {
   struct Options {
     std::string server_version;
     size_t max_response_bytes = 4 << 20;  // of a BatchGet
+    uint64_t incarnation = 0;             // of this replica's run, random; 0: it cannot be watched
+    size_t max_watchers = 1'000;
   };
 
   // The pointees must outlive the server that this is registered with.
-  CacheService(Options options, CacheEngine* engine, Store* store, const Clock* clock, Registry* registry);
+  CacheService(Options options, CacheEngine* engine, Store* store, const Clock* clock, Scheduler* scheduler,
+               Registry* registry);
 
   grpc::Service* service() override { return &service_; }
   void Arm(RpcQueue* queue) override;
 
+  // Ends all Watch streams, which would hold up a shutdown, and refuses further ones.
+  void EndWatches() { watches_.EndAll(); }
+
  private:
   // All methods are raw: a request is parsed where it is handled, and a hit's value goes out without a copy.
-  using Service = v1::Cache::WithRawMethod_Get<
-      v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<v1::Cache::WithRawMethod_Release<
-          v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<v1::Cache::WithRawMethod_Touch<
-              v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<v1::Cache::Service>>>>>>>>>;
+  using Service = v1::Cache::WithRawMethod_Get<v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<
+      v1::Cache::WithRawMethod_Release<v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<
+          v1::Cache::WithRawMethod_Touch<v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<
+              v1::Cache::WithRawMethod_Watch<v1::Cache::WithRawMethod_RenewWatch<v1::Cache::Service>>>>>>>>>>>;
 
   void Get(UnaryCall* call);
   void Set(UnaryCall* call);
@@ -45,6 +52,7 @@ class CacheService final : public RpcService {
   void BatchSet(UnaryCall* call);
   void Touch(UnaryCall* call);
   void Stats(UnaryCall* call);
+  void RenewWatch(UnaryCall* call);
 
   const Options options_;
   CacheEngine* const engine_;
@@ -53,6 +61,8 @@ class CacheService final : public RpcService {
   const int64_t started_nanos_;
   Service service_;
   MethodMetrics warm_metrics_;
+  MethodMetrics watch_metrics_;
+  Watches watches_;
   std::vector<std::unique_ptr<UnaryMethod>> methods_;  // fixed after construction
 };
 

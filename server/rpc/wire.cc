@@ -113,9 +113,18 @@ v1::GetResponse Describe(const GetAnswer& answer) {
   response.set_ttl_ms(MillisLeft(answer.ttl_nanos));
   response.set_hard_ttl_ms(MillisLeft(answer.hard_ttl_nanos));
   response.set_version(answer.entry->meta().version);
+  response.set_sliding(answer.entry->meta().sliding_nanos != 0);
   const std::string_view content_type = answer.entry->content_type();
   response.set_content_type(content_type.data(), content_type.size());
   return response;
+}
+
+// Comes after `results`, as protobuf would have it.
+void AppendIncarnation(uint64_t incarnation, std::string* out) {
+  if (incarnation == 0) return;
+  v1::BatchGetResponse tail;
+  tail.set_incarnation(incarnation);
+  tail.AppendToString(out);
 }
 
 // What the value's field takes in the message; an empty value is left out, as protobuf does.
@@ -192,18 +201,21 @@ grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
   return {&slice, 1};
 }
 
-grpc::ByteBuffer SerializeAnswer(GetAnswer answer) {
+grpc::ByteBuffer SerializeAnswer(GetAnswer answer, uint64_t incarnation) {
   BufferBuilder builder;
-  Describe(answer).AppendToString(builder.bytes());
+  v1::GetResponse head = Describe(answer);
+  head.set_incarnation(incarnation);
+  head.AppendToString(builder.bytes());
   AppendValueField(std::move(answer), &builder);
   return builder.Build();
 }
 
-grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes) {
+grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes, uint64_t incarnation) {
   // What is kept free for each key that is still to come: a result that says RETRY and nothing else.
   constexpr size_t kSmallResultBytes = 4;
+  constexpr size_t kIncarnationBytes = 9;
   BufferBuilder builder;
-  size_t used = items.size() * kSmallResultBytes;
+  size_t used = items.size() * kSmallResultBytes + (incarnation == 0 ? 0 : kIncarnationBytes);
   for (BatchGetItem& item : items) {
     v1::GetResponse head = Describe(item.answer);
     const size_t size = head.ByteSizeLong() + ValueFieldSize(item.answer);
@@ -222,6 +234,7 @@ grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_byte
     }
     AppendResult(head, 0, builder.bytes());
   }
+  AppendIncarnation(incarnation, builder.bytes());
   return builder.Build();
 }
 

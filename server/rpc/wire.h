@@ -25,10 +25,11 @@ absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t lim
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 
 // A GetResponse. A value of some size is not copied: the buffer refers to the entry, and keeps it, until it is sent.
-grpc::ByteBuffer SerializeAnswer(GetAnswer answer);
+// `incarnation`: of this replica; 0: not told.
+grpc::ByteBuffer SerializeAnswer(GetAnswer answer, uint64_t incarnation = 0);
 
 // A BatchGetResponse of at most `max_bytes`: hits that do not fit are marked STATUS_RETRY. Values as above.
-grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes);
+grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes, uint64_t incarnation = 0);
 
 // The commands view the messages, which must outlive them. INVALID_ARGUMENT where a condition is set to false.
 absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request);

@@ -68,6 +68,9 @@ sweep:
   interval: 5s
   max_keys_per_second: 10000
   step_keys: 100
+watch:
+  buffer_events: 65536
+  max_watchers: 1000
 log:
   level: info
   format: auto

@@ -132,6 +132,9 @@ sweep:
   interval: 1s
   max_keys_per_second: 1000
   step_keys: 50
+watch:
+  buffer_events: 500
+  max_watchers: 7
 log:
   level: warning
   format: text

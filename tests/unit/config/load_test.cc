@@ -46,6 +46,8 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.sweep.interval_ms, 5'000);
   EXPECT_EQ(settings.sweep.max_keys_per_second, 10'000);
   EXPECT_EQ(settings.sweep.step_keys, 100);
+  EXPECT_EQ(settings.watch.buffer_events, 65'536);
+  EXPECT_EQ(settings.watch.max_watchers, 1'000);
   EXPECT_TRUE(settings.warming_enabled);
   EXPECT_EQ(settings.log.level, LogLevel::kInfo);
   EXPECT_EQ(settings.log.format, LogFormat::kAuto);
@@ -116,6 +118,8 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.sweep.interval_ms, 1'000);
   EXPECT_EQ(settings.sweep.max_keys_per_second, 1'000);
   EXPECT_EQ(settings.sweep.step_keys, 50);
+  EXPECT_EQ(settings.watch.buffer_events, 500);
+  EXPECT_EQ(settings.watch.max_watchers, 7);
   EXPECT_EQ(settings.log.level, LogLevel::kWarning);
   EXPECT_EQ(settings.log.format, LogFormat::kText);
 }
@@ -285,6 +289,8 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"sweep: {interval: 50ms}\n", "larder.yaml:1: sweep.interval: 50ms, must be 100ms to 1h"},
       {"sweep: {max_keys_per_second: 99}\n", "larder.yaml:1: sweep.max_keys_per_second: 99, must be 100 to 10000000"},
       {"sweep: {step_keys: 10001}\n", "larder.yaml:1: sweep.step_keys: 10001, must be 10 to 10000"},
+      {"watch: {buffer_events: 99}\n", "larder.yaml:1: watch.buffer_events: 99, must be 100 to 10000000"},
+      {"watch: {max_watchers: -1}\n", "larder.yaml:1: watch.max_watchers: -1, must be 0 to 100000"},
       // Words.
       {"grpc: {listen: 50051}\n",
        "larder.yaml:1: grpc.listen: \"50051\" is not an address; write for example 127.0.0.1:50051"},

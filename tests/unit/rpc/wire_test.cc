@@ -1,9 +1,11 @@
 #include "server/rpc/wire.h"
 
+#include <optional>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/watch_cursor.h"
 
 namespace larder {
 namespace {
@@ -63,6 +65,31 @@ TEST(WireTest, ABatchIsByteForByteWhatProtobufWrites) {
   items.push_back({.available = false, .answer = {}});
   expected.add_results()->set_status(v1::STATUS_UNAVAILABLE);
   EXPECT_EQ(Bytes(SerializeBatch(std::move(items), 1 << 20)), expected.SerializeAsString());
+}
+
+// COHERENCE W1.
+TEST(WireTest, AnAnswerSaysWhoGaveIt) {
+  constexpr uint64_t kIncarnation = 0x8877665544332211;
+  v1::GetResponse message = MessageOf("value");
+  message.set_incarnation(kIncarnation);
+  EXPECT_EQ(Bytes(SerializeAnswer(HitOf("value"), kIncarnation)), message.SerializeAsString());
+  v1::BatchGetResponse batch;
+  batch.set_incarnation(kIncarnation);
+  *batch.add_results() = MessageOf("value");
+  std::vector<BatchGetItem> items;
+  items.push_back({.available = true, .answer = HitOf("value")});
+  const size_t size = batch.ByteSizeLong();
+  EXPECT_EQ(Bytes(SerializeBatch(items, size, kIncarnation)), batch.SerializeAsString());
+  batch.ParseFromString(Bytes(SerializeBatch(items, size - 1, kIncarnation)));
+  EXPECT_EQ(batch.results(0).status(), v1::STATUS_RETRY);
+}
+
+TEST(WireTest, ACursorIsReadAsItWasWritten) {
+  const WatchCursor cursor{.incarnation = 0x8877665544332211, .sequence = 0xfedcba9876543210};
+  EXPECT_EQ(DecodeWatchCursor(EncodeWatchCursor(cursor)), cursor);
+  EXPECT_EQ(DecodeWatchCursor(""), std::nullopt);
+  EXPECT_EQ(DecodeWatchCursor(EncodeWatchCursor(cursor).substr(1)), std::nullopt);
+  EXPECT_EQ(DecodeWatchCursor(EncodeWatchCursor(cursor) + "x"), std::nullopt);
 }
 
 TEST(WireTest, ABatchStaysWithinItsLimitAndMarksWhatDoesNotFit) {
