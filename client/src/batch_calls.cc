@@ -172,6 +172,7 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
     request.set_namespace_(options_.name_space);
     request.set_fresh_only(options_.fresh_only);
     for (const size_t index : part.indices) request.add_keys(keys_[index]);
+    maker_->watches.Use(part.replica, options_.name_space);
     CallSpec spec = spec_;
     spec.replica = part.replica;
     spec.route = part.indices.empty() ? 0 : identities_[part.indices.front()].route;
@@ -201,7 +202,7 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
       if (result.status() == v1::STATUS_RETRY) {
         again.push_back(part.indices[i]);
       } else {
-        assembly_.Put(part.indices[i], ToResult(part.indices[i], result, end));
+        assembly_.Put(part.indices[i], ToResult(part.indices[i], result, response.incarnation(), end));
       }
     }
     if (again.size() == part.indices.size() && !again.empty()) {
@@ -214,14 +215,16 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
     assembly_.EndPart(absl::OkStatus(), /*answered=*/true, end.attempts);
   }
 
-  absl::StatusOr<MaybeHit> ToResult(size_t index, const v1::GetResponse& result, const CallEnd& end) {
+  absl::StatusOr<MaybeHit> ToResult(size_t index, const v1::GetResponse& result, uint64_t incarnation,
+                                    const CallEnd& end) {
     if (result.status() == v1::STATUS_UNAVAILABLE) {
       return absl::UnavailableError("the service could not ask its store for this key");
     }
     if (!IsHit(result)) return MaybeHit();
     EntryRef entry = ToEntry(result, end.sent_nanos);
     if (maker_->near.enabled() && IsFreshHit(result)) {
-      maker_->near.Admit(identities_[index].near_key, identities_[index].hash, entry, tickets_[index]);
+      maker_->near.Admit(identities_[index].near_key, identities_[index].hash, entry, tickets_[index],
+                         maker_->SessionOf(options_.name_space, incarnation, result));
     }
     return MaybeHit(ToHit(result, std::move(entry)));
   }

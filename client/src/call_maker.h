@@ -13,6 +13,7 @@
 #include "client/src/call_env.h"
 #include "client/src/near_tier.h"
 #include "client/src/unary_call.h"
+#include "client/src/watch_set.h"
 #include "client/src/written_keys.h"
 
 namespace larder::internal {
@@ -34,7 +35,7 @@ struct KeyIdentity {
 class CallMaker {
  public:
   CallMaker(const ClientOptions& options, std::vector<Target> targets)
-      : env(options, std::move(targets)), near(options.near, &env.clock) {}
+      : env(options, std::move(targets)), near(options.near, &env.clock), watches(&env, &near) {}
 
   KeyIdentity Identify(std::string_view name_space, std::string_view key) const {
     return KeyIdentity(name_space, key, env.replicas.by_key());
@@ -46,6 +47,12 @@ class CallMaker {
 
   // May the near tier of `replica` answer a Get of the key?
   bool NearMayAnswer(std::string_view name_space, const KeyIdentity& key, const Replica* replica) const;
+
+  // The session under which an answer may enter the near cache; none where only its age may bound it.
+  WatchSessions::Session SessionOf(std::string_view name_space, uint64_t incarnation, const v1::GetResponse& answer) {
+    // The service must see that such an entry is read.
+    return answer.sliding() ? WatchSessions::Session() : near.sessions().Of(name_space, incarnation);
+  }
 
   // Around a write of keys: drops them here, at its start and at its end.
   void BeforeWrite(const std::vector<KeyIdentity>& keys);
@@ -60,6 +67,7 @@ class CallMaker {
 
   CallEnv env;
   NearTier near;
+  WatchSet watches;
 
  private:
   // Always before the near cache's drop: a read that begins after the drop may be kept (COHERENCE N3), and so must know

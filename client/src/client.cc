@@ -42,6 +42,7 @@ void Client::Impl::Read(std::string key, GetOptions options, bool want_lease,
   KeyIdentity identity = maker.Identify(options.name_space, key);
   const internal::NearTier::Ticket ticket = maker.near.Begin(identity.hash);
   std::shared_ptr<internal::Replica> replica = maker.env.replicas.Pick(identity.route, {});
+  maker.watches.Use(replica, options.name_space);
   const CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/true, identity.route, options.wait);
 
   PendingGet get;
@@ -66,7 +67,9 @@ void Client::Impl::Read(std::string key, GetOptions options, bool want_lease,
     if (internal::IsHit(response)) {
       EntryRef entry = internal::ToEntry(response, end.sent_nanos);
       if (maker.near.enabled() && internal::IsFreshHit(response)) {
-        maker.near.Admit(identity.near_key, identity.hash, entry, ticket);
+        const uint64_t incarnation = response.incarnation() != 0 ? response.incarnation() : end.incarnation;
+        maker.near.Admit(identity.near_key, identity.hash, entry, ticket,
+                         maker.SessionOf(internal::NamespaceOf(identity.near_key), incarnation, response));
       }
       read.hit = internal::ToHit(response, std::move(entry));
     }

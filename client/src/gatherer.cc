@@ -168,7 +168,8 @@ void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, b
 }
 
 void Gatherer::Deliver(const std::shared_ptr<Replica>& replica, Batch batch, const absl::Status& status,
-                       const v1::BatchGetResponse& response, const CallEnd& end) {
+                       const v1::BatchGetResponse& response, CallEnd end) {
+  end.incarnation = response.incarnation();
   const bool whole = status.ok() && response.results_size() == static_cast<int>(batch.size());
   const int64_t now = env_->clock.NowNanos();
   Batch again;

@@ -43,7 +43,7 @@ class Gatherer {
   void SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get, bool in_lane);
   void SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, bool in_lane);
   void Deliver(const std::shared_ptr<Replica>& replica, Batch batch, const absl::Status& status,
-               const v1::BatchGetResponse& response, const CallEnd& end);
+               const v1::BatchGetResponse& response, CallEnd end);
   static void Fail(Batch batch, const absl::Status& status);
   // A call of the lane has ended: what waits goes next.
   void SendNext(const std::shared_ptr<Replica>& replica);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "client/src/watch_sessions.h"
 #include "core/clock.h"
 #include "core/entry.h"
 #include "core/near_cache.h"
@@ -18,9 +19,11 @@ namespace larder::internal {
 
 // A namespace and a key as one string.
 std::string NearKey(std::string_view name_space, std::string_view key);
+std::string_view NamespaceOf(std::string_view near_key);
 
-// Serves an entry for `max_age` from the sending of the read that brought it. What this process writes or invalidates
-// is dropped at the write's start and at its end, and a read under way at either is not kept (COHERENCE N3).
+// Serves an entry while the Watch session under which it was admitted lives and its lease holds; else for `max_age`
+// from the sending of the read that brought it. What this process writes or invalidates is dropped at the write's start
+// and at its end, what others change when that is told, and a read under way at either is not kept (COHERENCE N3, W1).
 // Thread-safe; never waits.
 class NearTier {
  public:
@@ -28,6 +31,7 @@ class NearTier {
   struct Ticket {
     uint64_t mark = 0;
     uint64_t clears = 0;
+    uint64_t session = 0;  // the latest there was
   };
 
   // `clock` must outlive it.
@@ -39,13 +43,22 @@ class NearTier {
   EntryRef Find(std::string_view near_key, uint64_t hash, int64_t now_nanos);
 
   // Before the read is sent.
-  Ticket Begin(uint64_t hash) const { return {marks_.Current(hash), clears_.load(std::memory_order_acquire)}; }
-  void Admit(std::string_view near_key, uint64_t hash, EntryRef entry, const Ticket& ticket);
+  Ticket Begin(uint64_t hash) const {
+    return {marks_.Current(hash), clears_.load(std::memory_order_acquire), sessions_.Latest()};
+  }
+  // `entry` must not have been shared with another thread yet. `session`: that of who answered; none: its age alone
+  // bounds it, as it does where the session began after the read.
+  void Admit(std::string_view near_key, uint64_t hash, EntryRef entry, const Ticket& ticket,
+             const WatchSessions::Session& session = {});
 
-  // At the start and at the end of a write.
+  // At the start and at the end of a write, and where somebody else's is told of.
   void Drop(std::string_view near_key, uint64_t hash);
   // The same, of a write that may concern any key.
   void DropAll();
+  // The same, of what may concern all that is known through one stream.
+  void DropSession(size_t slot);
+
+  WatchSessions& sessions() { return sessions_; }
 
  private:
   const bool enabled_;
@@ -54,6 +67,7 @@ class NearTier {
   NearCache cache_;
   WriteMarks marks_;
   std::atomic<uint64_t> clears_{0};
+  WatchSessions sessions_;
 };
 
 }  // namespace larder::internal

@@ -41,6 +41,7 @@ absl::Status CheckTimes(const ClientOptions& options) {
            TimeLimit{"retry.initial_backoff", options.retry.initial_backoff, milliseconds(1), kHour},
            TimeLimit{"breaker.open_for", options.breaker.open_for, milliseconds(1), kHour},
            TimeLimit{"near.max_age", options.near.max_age, milliseconds(1), kHour},
+           TimeLimit{"near.lease", options.near.lease, milliseconds(100), std::chrono::minutes(1)},
            TimeLimit{"read_own_writes_for", options.read_own_writes_for, milliseconds(0), kHour},
            TimeLimit{"keepalive_time", options.keepalive_time, milliseconds(10'000), kHour},
            TimeLimit{"keepalive_timeout", options.keepalive_timeout, milliseconds(1), kHour},

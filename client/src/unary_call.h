@@ -27,8 +27,9 @@ namespace larder::internal {
 // How a call ended, besides its status.
 struct CallEnd {
   int attempts = 0;
-  uint16_t replica = 0;    // of the last attempt; 0: there was none
-  int64_t sent_nanos = 0;  // when the last attempt was sent
+  uint16_t replica = 0;      // of the last attempt; 0: there was none
+  int64_t sent_nanos = 0;    // when the last attempt was sent
+  uint64_t incarnation = 0;  // of a Get that went with others: of who answered
 };
 
 // Deletes itself once it has called back.

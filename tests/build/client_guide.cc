@@ -250,6 +250,7 @@ TEST(ClientGuide, Warms) {
 void Tune(larder::ClientOptions& options) {
   options.near.capacity_bytes = 64 << 20;
   options.near.max_age = std::chrono::milliseconds(500);
+  options.near.lease = std::chrono::milliseconds(1000);
 
   options.routing = larder::Routing::kKeyAffinity;
 }

@@ -44,11 +44,19 @@ enum class Routing {
   kKeyAffinity,
 };
 
-// A near cache in the application's own memory. Off by default: until the service can push invalidations, it may serve
-// what another process has changed, for `max_age` and the service's own `near_max_age` together.
+// A near cache in the application's own memory. Off by default: it may serve what another process has changed, for
+// `lease` and the replica's own lease together (1 s each by default) where the replica can be watched, else for
+// `max_age` and the service's own `near_max_age` together. What changes while it is watched is usually gone within
+// milliseconds.
 struct NearOptions {
   size_t capacity_bytes = 0;                // keys, values and overhead; 0: off
-  std::chrono::milliseconds max_age{1000};  // from the sending of the read that brought the entry
+  std::chrono::milliseconds max_age{1000};  // from the sending of the read that brought the entry; unless it is watched
+  // Asks the replicas to tell what changes, by a stream for each replica and namespace in use, 256 at most. An entry is
+  // then served for as long as it lives while that is being told; for its `max_age` where it is not.
+  bool watch = true;
+  // For how long what was told up to now is relied on. It is renewed, by a small call of each stream, four times in
+  // that.
+  std::chrono::milliseconds lease{1000};
 };
 
 // Gets that are under way together are sent as one BatchGet. One that comes alone is sent at once: nothing is ever

@@ -86,6 +86,117 @@ TEST(FreshHits, OneThatIsStaleAtOnceIsNone) {
   EXPECT_FALSE(IsFreshHit(response));
 }
 
+// What a Watch stream answers for.
+class WatchedNearTierTest : public NearTierTest {
+ protected:
+  static constexpr uint64_t kReplica = 77;  // an incarnation
+
+  WatchedNearTierTest() {
+    slot_ = *sessions().Acquire("shop");
+    sessions().Begin(slot_, kReplica);
+    sessions().SetOpen(slot_, true);
+  }
+  WatchSessions& sessions() { return near_.sessions(); }
+  void Lease(milliseconds time) { sessions().Renew(slot_, clock_.NowNanos() + time.count() * kNanosPerMilli); }
+  void Admit(const NearTier::Ticket& ticket, uint64_t incarnation = kReplica) {
+    near_.Admit(key_, hash_, Read("v"), ticket, sessions().Of("shop", incarnation));
+  }
+  void PassItsAge() { clock_.Advance(500 * kNanosPerMilli); }
+
+  size_t slot_ = 0;
+};
+
+// COHERENCE W2.
+TEST_F(WatchedNearTierTest, AnEntryIsServedWhileTheLeaseHoldsAndByItsAgeOtherwise) {
+  Admit(near_.Begin(hash_));
+  clock_.Advance(499 * kNanosPerMilli);
+  EXPECT_TRUE(Found()) << "no lease, but young";
+  clock_.Advance(kNanosPerMilli);
+  EXPECT_FALSE(Found());
+  Lease(milliseconds(1000));
+  clock_.Advance(999 * kNanosPerMilli);
+  EXPECT_TRUE(Found());
+  clock_.Advance(kNanosPerMilli);
+  EXPECT_FALSE(Found());
+}
+
+// COHERENCE W1.
+TEST_F(WatchedNearTierTest, OnlyTheReplicaThatIsWatchedAnswersForLonger) {
+  Lease(milliseconds(10'000));
+  Admit(near_.Begin(hash_), kReplica + 1);
+  EXPECT_TRUE(Found());
+  PassItsAge();
+  EXPECT_FALSE(Found());
+  EXPECT_EQ(sessions().Of("other", kReplica).slot, 0) << "of another namespace it tells nothing";
+  sessions().SetOpen(slot_, false);
+  Admit(near_.Begin(hash_));
+  PassItsAge();
+  EXPECT_FALSE(Found()) << "read while the stream was not open";
+}
+
+// COHERENCE W1.
+TEST_F(WatchedNearTierTest, WhatWasReadBeforeTheSessionBeganIsBoundByItsAge) {
+  const auto ticket = near_.Begin(hash_);
+  sessions().Begin(slot_, kReplica);
+  Lease(milliseconds(10'000));
+  Admit(ticket);
+  EXPECT_TRUE(Found());
+  PassItsAge();
+  EXPECT_FALSE(Found());
+}
+
+// COHERENCE W1.
+TEST_F(WatchedNearTierTest, WhatIsToldWhileAReadIsUnderWayKeepsItOut) {
+  Lease(milliseconds(10'000));
+  const auto ticket = near_.Begin(hash_);
+  near_.Drop(key_, hash_);
+  Admit(ticket);
+  EXPECT_FALSE(Found());
+  const auto during_group = near_.Begin(hash_);
+  near_.DropSession(slot_);
+  Admit(during_group);
+  EXPECT_FALSE(Found());
+}
+
+// COHERENCE W4.
+TEST_F(WatchedNearTierTest, AGapEmptiesAndEndsTheLease) {
+  Lease(milliseconds(10'000));
+  Admit(near_.Begin(hash_));
+  ASSERT_TRUE(Found());
+  sessions().Begin(slot_, kReplica);
+  EXPECT_FALSE(Found()) << "not even by its age";
+  Admit(near_.Begin(hash_));
+  PassItsAge();
+  EXPECT_FALSE(Found()) << "nobody has renewed it";
+}
+
+TEST_F(WatchedNearTierTest, AGroupDropsWhatIsKnownThroughTheStreamAlone) {
+  const std::string other = NearKey("other", "k");
+  const uint64_t other_hash = NearCache::Hash(other);
+  const size_t slot = *sessions().Acquire("other");
+  sessions().Begin(slot, kReplica);
+  sessions().SetOpen(slot, true);
+  near_.Admit(other, other_hash, Read("v"), near_.Begin(other_hash), sessions().Of("other", kReplica));
+  Lease(milliseconds(10'000));
+  Admit(near_.Begin(hash_));
+  near_.DropSession(slot_);
+  EXPECT_FALSE(Found());
+  EXPECT_TRUE(near_.Find(other, other_hash, clock_.NowNanos()));
+  Admit(near_.Begin(hash_));
+  PassItsAge();
+  EXPECT_TRUE(Found()) << "the lease goes on";
+}
+
+TEST_F(WatchedNearTierTest, AReleasedSlotAnswersForNothing) {
+  Lease(milliseconds(10'000));
+  Admit(near_.Begin(hash_));
+  sessions().Release(slot_);
+  EXPECT_FALSE(Found());
+  EXPECT_EQ(sessions().Of("shop", kReplica).slot, 0);
+  for (size_t i = 0; i < WatchSessions::kMaxStreams; ++i) EXPECT_TRUE(sessions().Acquire("n").has_value());
+  EXPECT_FALSE(sessions().Acquire("n").has_value());
+}
+
 TEST_F(NearTierTest, NamespacesDoNotMix) {
   EXPECT_NE(NearKey("a", "b"), NearKey("ab", ""));
   near_.Admit(key_, hash_, Read("v"), near_.Begin(hash_));

@@ -33,6 +33,7 @@ TEST(OptionsCheckTest, EachFieldHasLimitsAndIsNamed) {
       {"breaker.consecutive_failures", [](ClientOptions* o) { o->breaker.consecutive_failures = -1; }},
       {"breaker.open_for", [](ClientOptions* o) { o->breaker.open_for = milliseconds(0); }},
       {"near.max_age", [](ClientOptions* o) { o->near.max_age = milliseconds(0); }},
+      {"near.lease: must be 100 to 60000 ms, not 99", [](ClientOptions* o) { o->near.lease = milliseconds(99); }},
       {"gather.max_keys: must be 2 to 1000, not 1", [](ClientOptions* o) { o->gather.max_keys = 1; }},
       {"gather.max_calls", [](ClientOptions* o) { o->gather.max_calls = 0; }},
       {"read_own_writes_for", [](ClientOptions* o) { o->read_own_writes_for = milliseconds(-1); }},
