@@ -27,6 +27,7 @@ struct EntryMeta {
   int64_t leased_nanos = 0;   // until here somebody has the right to load it anew, by what the store said
   int64_t sliding_nanos = 0;  // what each read gives it to live until it is stale; 0: it is not sliding
   bool absent = false;        // it says that it is known that there is none
+  bool unshared = false;      // the shared store never had it: it was set while that was away, and ends with that
 };
 
 // An entry's tags: each one byte of length and then its bytes.

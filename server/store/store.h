@@ -31,6 +31,9 @@ struct ReadResult {
   // after the call was made.
   std::vector<EntryRef> entries;
   ControlUpdate control;
+  // Indices, rising, of keys that were not asked for: what the store has under them must not be trusted yet
+  // (COHERENCE D3). Their entries are null.
+  std::vector<size_t> withheld = {};
 };
 
 // The right to fill one key, as of a position (COHERENCE E2, E3).
@@ -155,10 +158,14 @@ struct EraseRequest {
   // or placeholder is destroyed.
   std::vector<uint64_t> soft_versions;
   int64_t deadline_nanos = 0;
+  // If the store cannot be reached, or nobody knows whether it was: it may be put off until it can be, and answered so
+  // (COHERENCE D1). False: that is an error.
+  bool may_defer = false;
 };
 
 struct EraseResult {
-  int64_t erased = 0;  // entries that were there; leases are none
+  int64_t erased = 0;     // entries that were there; leases are none
+  bool deferred = false;  // it is done here, and will be in the store once that is back: no acknowledgement
 };
 
 // Invalidates groups: advances the clock once and stamps them all with it.
@@ -173,11 +180,13 @@ struct GroupRequest {
   size_t max_patterns = 1'000;
   ClockPosition known;
   int64_t deadline_nanos = 0;
+  bool may_defer = false;  // as in EraseRequest
 };
 
 struct GroupResult {
   bool collapsed = false;
-  ControlUpdate control;
+  ControlUpdate control;  // says nothing where it was deferred
+  bool deferred = false;  // as in EraseResult
 };
 
 // What is under a key, without the value.
