@@ -31,6 +31,15 @@ absl::Status Withheld() {
       "what was invalidated, or failed to be written, while the store was away is being made up for there first");
 }
 
+// While the store is away its own error says more. Should it be back just now, its answer still must not be believed.
+template <typename T>
+StoreCallback<T> Disbelieving(StoreCallback<T> done) {
+  return [done = std::move(done)](absl::StatusOr<T> result) mutable {
+    if (result.ok()) return std::move(done)(Withheld());
+    std::move(done)(std::move(result));
+  };
+}
+
 std::vector<Stamp> StampsOf(const GroupRequest& groups) {
   std::vector<Stamp> stamps;
   if (groups.all) stamps.push_back({.group = Stamp::Group::kAll, .soft = false, .epoch = 0, .name = {}});
@@ -77,6 +86,9 @@ void JournaledStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
   if (journal_.empty()) return store_->Read(std::move(request), std::move(done));
   std::vector<size_t> withheld = journal_.Withheld(request.name_space, request.keys);
   if (withheld.empty()) return store_->Read(std::move(request), std::move(done));
+  if (store_->breaker() != BreakerState::kClosed) {
+    return store_->Read(std::move(request), Disbelieving<ReadResult>(std::move(done)));
+  }
   if (withheld.size() == request.keys.size()) return std::move(done)(Withheld());
   ReadSome(std::move(request), std::move(withheld), std::move(done));
 }
@@ -124,7 +136,10 @@ void JournaledStore::Write(WriteRequest request, StoreCallback<WriteResult> done
 }
 
 void JournaledStore::Touch(TouchRequest request, StoreCallback<TouchResult> done) {
-  if (IsWithheld(request.name_space, request.key)) return std::move(done)(Withheld());
+  if (IsWithheld(request.name_space, request.key)) {
+    // It changes no value, so that it does not matter if it takes place.
+    return store_->Touch(std::move(request), Disbelieving<TouchResult>(std::move(done)));
+  }
   store_->Touch(std::move(request), std::move(done));
 }
 
@@ -200,6 +215,7 @@ void JournaledStore::AfterAdding() {
         "the journal of invalidations that wait for the store overflowed; the largest namespace in it loses "
         "all its entries when the store is back");
   }
+  if (store_->breaker() != BreakerState::kClosed) was_away_.store(true);
   ReplaySoon();
 }
 
@@ -231,7 +247,9 @@ void JournaledStore::Step(const Round& round) {
   std::optional<Journal::Step> step = journal_.Next(round.name_space, round.position, kStepNames);
   if (!step.has_value()) {
     if (listener_ != nullptr) listener_->OnSettled(round.name_space, round.began_nanos);
-    if (parts_.inform && journal_.empty()) parts_.inform("the store knows all that was invalidated while it was away");
+    // Not of each call that was too slow.
+    if (journal_.empty() && was_away_.exchange(false) && parts_.inform)
+      parts_.inform("the store knows all that was invalidated while it was away");
     return End(round.name_space);
   }
   if (step->barrier) return SendBarrier(round, *std::move(step));

@@ -61,7 +61,7 @@ class JournaledStore final : public Store {
     std::vector<std::string> name_spaces;
     size_t max_entries = 100'000;
     Later later;
-    // Told, on any thread, of an overflow and of the end of a replay. May be empty.
+    // Told, on any thread, of an overflow and of the end of the replay after an outage. May be empty.
     std::function<void(std::string_view)> warn;
     std::function<void(std::string_view)> inform;
   };
@@ -164,6 +164,7 @@ class JournaledStore final : public Store {
   Counter& replayed_;
   std::atomic<bool> looks_again_{false};
   std::atomic<uint64_t> overflows_told_{0};
+  std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
   Mutex mutex_;
   std::set<std::string, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);  // one round of a namespace at a time
