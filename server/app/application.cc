@@ -14,6 +14,7 @@
 #include "server/config/describe.h"
 #include "server/config/resources.h"
 #include "server/engine/cache_engine.h"
+#include "server/engine/deferrals.h"
 #include "server/engine/inspector.h"
 #include "server/engine/near_leases.h"
 #include "server/engine/near_membership.h"
@@ -33,6 +34,7 @@
 #include "server/rpc/health_service.h"
 #include "server/rpc/rpc_server.h"
 #include "server/store/embedded_store.h"
+#include "server/store/journaled_store.h"
 #include "server/store/measured_store.h"
 #include "server/store/random_bits.h"
 #include "server/store/store_gauges.h"
@@ -49,7 +51,7 @@ struct Application::Parts {
   bool draining ABSL_GUARDED_BY(readiness) = false;
   bool stopped = false;
   Registry registry;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<JournaledStore> store;
   std::unique_ptr<StoreGauges> store_gauges;
   std::unique_ptr<TimerThread> scheduler;
   std::unique_ptr<OriginLoop> origin_loop;
@@ -57,6 +59,7 @@ struct Application::Parts {
   std::unique_ptr<CacheEngine> engine;
   std::unique_ptr<NearMembership> near_membership;
   std::unique_ptr<NearLeases> near_leases;
+  std::unique_ptr<Deferrals> deferrals;
   std::unique_ptr<Sweeper> sweeper;
   std::unique_ptr<Inspector> inspector;
   std::unique_ptr<WarmJobs> warm_jobs;
@@ -153,14 +156,16 @@ absl::StatusOr<std::unique_ptr<Store>> MakeStore(const ServerSettings& settings,
   return store;
 }
 
-HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs, const Store& store) {
+HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs, const JournaledStore& store) {
   const std::vector<std::string> held_by = warm_jobs.Holding();
+  std::string advice;
+  for (const std::string& sentence : store.Advice()) absl::StrAppend(&advice, "advice: ", sentence, "\n");
   // Not a question of the store: without it near hits are still served, and taking every replica out of service
   // because Redis is away would make it worse.
   return {.status = ready ? 200 : 503,
           .body = absl::StrCat(ready ? "ready" : "not ready",
                                held_by.empty() ? "" : absl::StrCat("\nwarming up: ", absl::StrJoin(held_by, ", ")),
-                               "\nstore: ", StateName(store.state()), "\n"),
+                               "\nstore: ", StateName(store.state()), "\n", advice),
           .content_type = kPlainText};
 }
 
@@ -201,6 +206,20 @@ void Application::SetReady(Parts& parts, bool ready) {
   parts.health_service->SetServing(ready);
 }
 
+std::unique_ptr<JournaledStore> Application::MakeJournal(Parts& parts, std::unique_ptr<Store> store) {
+  JournaledStore::Parts needed{
+      .name_spaces = {},
+      .max_entries = static_cast<size_t>(parts.settings.redis.journal_entries),
+      .later = [scheduler = parts.scheduler.get()](
+                   int64_t when_nanos,
+                   absl::AnyInvocable<void() &&> task) { scheduler->At(when_nanos, std::move(task)); },
+      .warn = [logger = parts.logger](std::string_view message) { logger->Warning(message); },
+      .inform = [logger = parts.logger](std::string_view message) { logger->Info(message); }};
+  for (const NamespacePolicy& policy : parts.settings.namespaces) needed.name_spaces.push_back(policy.name);
+  auto measured = std::make_unique<MeasuredStore>(std::move(store), parts.clock, &parts.registry);
+  return std::make_unique<JournaledStore>(std::move(measured), std::move(needed), parts.clock, &parts.registry);
+}
+
 void Application::MakeWarmJobs(Parts& parts) {
   WarmJobs::Parts needed{
       .engine = parts.engine.get(),
@@ -230,8 +249,8 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   parts->logger = logger;
   absl::StatusOr<std::unique_ptr<Store>> store = MakeStore(settings, clock, logger);
   if (!store.ok()) return store.status();
-  parts->store = std::make_unique<MeasuredStore>(*std::move(store), clock, &parts->registry);
   parts->scheduler = std::make_unique<TimerThread>(clock);
+  parts->store = MakeJournal(*parts, *std::move(store));
   MakeOrigins(*parts);
   CacheEngine::Options engine{.near_capacity_bytes = static_cast<size_t>(settings.near.capacity_bytes),
                               .namespaces = settings.namespaces,
@@ -241,7 +260,9 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   for (const auto& [name, origin] : parts->origins) engine.origins[name] = origin.get();
   parts->engine = std::make_unique<CacheEngine>(std::move(engine), parts->store.get(), clock, parts->scheduler.get(),
                                                 &parts->registry);
-  // Before the store may tell of anything.
+  // Before the store is called, or may tell of anything.
+  parts->deferrals = std::make_unique<Deferrals>(parts->engine.get(), clock);
+  parts->store->SetListener(parts->deferrals.get());
   const ChangeLog::Source watched = WatchedSource(settings, *parts->store);
   for (Keyspace* space : parts->engine->keyspaces()) {
     space->changes().Configure({.source = watched, .capacity = static_cast<size_t>(settings.watch.buffer_events)},
@@ -379,6 +400,10 @@ void Application::Stop() {
     parts.rpc->Shutdown(parts.settings.grpc.drain_timeout_ms);
   }
   parts.warm_jobs->NoteHotKeys(kNotePatienceNanos);
+  // What waits for the store ends here.
+  for (const std::string& sentence : parts.store->Advice()) {
+    parts.logger->Warning(absl::StrCat("stopping although ", sentence));
+  }
   // Only now: calls under way needed them. What an origin still had to load gives its lease back to the store.
   parts.scheduler->Stop();
   for (const auto& [name, origin] : parts.origins) origin->Shutdown();

@@ -12,6 +12,9 @@
 
 namespace larder {
 
+class JournaledStore;
+class Store;
+
 // Builds everything in the order of dependence and takes it down in the reverse. Not thread-safe: one thread starts,
 // reloads and stops it.
 class Application {
@@ -44,6 +47,7 @@ class Application {
   struct Parts;
   explicit Application(std::unique_ptr<Parts> parts);
 
+  static std::unique_ptr<JournaledStore> MakeJournal(Parts& parts, std::unique_ptr<Store> store);
   static void MakeOrigins(Parts& parts);
   static void MakeWarmJobs(Parts& parts);
   static void SetReady(Parts& parts, bool ready);

@@ -71,6 +71,7 @@ void AddRedis(const ServerSettings::Redis& redis, Items& items) {
   items.AddDuration(path + "max_backoff", redis.max_backoff_ms);
   items.AddNumber(path + "max_pending", redis.max_pending);
   items.AddBytes(path + "compress_from_bytes", redis.compress_from_bytes);
+  items.AddNumber(path + "journal_entries", redis.journal_entries);
   if (redis.tls.enabled.has_value()) items.AddFlag(path + "tls.enabled", *redis.tls.enabled);
   const auto add_if_set = [&](const std::string& field, const std::string& text) {
     if (!text.empty()) items.AddText(path + field, text);
@@ -135,6 +136,8 @@ void AddLoading(const std::string& path, const NamespacePolicy& policy, Items& i
   items.AddNumber(path + "max_tags", static_cast<int64_t>(policy.max_tags));
   items.AddNumber(path + "max_live_tags", static_cast<int64_t>(policy.max_live_tags));
   items.AddNumber(path + "max_live_patterns", static_cast<int64_t>(policy.max_live_patterns));
+  items.AddText(path + "on_store_loss", policy.on_store_loss == StoreLoss::kMemory ? "memory" : "near_only");
+  items.AddDuration(path + "degraded_max_age", policy.degraded_max_age_ms);
   AddEntities(path + "entities.", policy.entities, items);
   if (policy.origin.has_value()) AddOrigin(path + "origin.", *policy.origin, items);
   for (const WarmJobPolicy& job : policy.warm_jobs) {

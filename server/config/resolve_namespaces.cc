@@ -120,6 +120,16 @@ void ResolveLoading(const Section& section, NamespacePolicy& policy) {
   policy.max_live_patterns = resolve("max_live_patterns", policy.max_live_patterns, 1, 10'000);
 }
 
+void ResolveStoreLoss(const Section& section, NamespacePolicy& policy) {
+  const std::string on_store_loss = section.Text("on_store_loss", "near_only");
+  if (on_store_loss == "memory") {
+    policy.on_store_loss = StoreLoss::kMemory;
+  } else if (on_store_loss != "near_only") {
+    section.AddProblem("on_store_loss", absl::StrCat("\"", on_store_loss, "\", must be near_only or memory"));
+  }
+  policy.degraded_max_age_ms = section.Integer("degraded_max_age", {policy.degraded_max_age_ms, 0, kDay});
+}
+
 NamespacePolicy ResolveOne(const std::string& name, const NamespaceConfig& own, const NamespaceConfig& defaults,
                            const ServerSettings::Grpc& grpc, Findings& findings) {
   const std::string path = absl::StrCat("namespaces.", name);
@@ -144,6 +154,7 @@ NamespacePolicy ResolveOne(const std::string& name, const NamespaceConfig& own, 
   CheckFits(section, resolved_bytes, "grpc.max_response_bytes", grpc.max_response_bytes, findings);
   CheckFits(section, resolved_bytes, "grpc.max_request_bytes", grpc.max_request_bytes, findings);
   ResolveLoading(section, policy);
+  ResolveStoreLoss(section, policy);
   policy.entities = ResolveEntities(path, own, defaults, findings);
   policy.origin = ResolveOrigin(path, own, defaults, findings);
   policy.warm_jobs = ResolveWarmJobs(path, own, policy, findings);

@@ -190,8 +190,8 @@ void CacheEngine::Get(const CallContext& call, const GetCommand& command, Done<G
                  .deadline_nanos = call.deadline_nanos,
                  .done = std::move(done)};
   if (!command.from_store) {
-    std::optional<GetAnswer> answer = FromNear(space, command.key, hash, start);
-    if (answer && !(answer->stale && command.fresh_only)) {
+    std::optional<GetAnswer> answer = FromNear(space, command.key, hash, start, /*is_store_lost=*/false);
+    if (answer && !(command.fresh_only && (answer->stale || answer->degraded))) {
       return AnswerHit(space, command.key, *std::move(answer), std::move(get));
     }
   }
@@ -210,8 +210,8 @@ int64_t CacheEngine::WaitEnd(const Keyspace& space, const CallContext& call, int
   return std::min(now + wait, call.deadline_nanos);
 }
 
-std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view key, uint64_t hash,
-                                               int64_t now) const {
+std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view key, uint64_t hash, int64_t now,
+                                               bool is_store_lost) const {
   // Before the look: what the lease answers for has then been dropped and is known to who judges.
   const bool is_current = IsCurrent(space, now);
   const int64_t max_age = is_current ? 0 : space.NearAge(now);
@@ -222,12 +222,40 @@ std::optional<GetAnswer> CacheEngine::FromNear(Keyspace& space, std::string_view
   // Where others write to the store too, a near entry is trusted while their writes are being told (COHERENCE N1), and
   // else for a bounded time from the sending of the read that brought it, with its stamps: a write that was
   // acknowledged longer ago than that is in it.
-  // COHERENCE S1: and that only while STRONG writes wait for as long.
-  if (!is_current && now - entry->meta().read_nanos >= max_age) {
-    space.metrics().near_aged.Add();
-    return std::nullopt;
+  // COHERENCE S1: by its age only while STRONG writes wait for as long.
+  const bool trusted = !entry->meta().unshared && (is_current || now - entry->meta().read_nanos < max_age);
+  if (!trusted) {
+    const bool is_away = is_store_lost || store_->breaker() != BreakerState::kClosed;
+    if (!is_away || !IsServableDegraded(space, *entry, now)) {
+      space.metrics().near_aged.Add();
+      return std::nullopt;
+    }
   }
-  return Answer(std::move(entry), Tier::kNear, judgement == Judgement::kStale, now);
+  GetAnswer answer = Answer(std::move(entry), Tier::kNear, judgement == Judgement::kStale, now);
+  answer.degraded = !trusted;
+  return answer;
+}
+
+bool CacheEngine::IsServableDegraded(const Keyspace& space, const Entry& entry, int64_t now) {
+  const EntryMeta& meta = entry.meta();
+  // The near tier is emptied before it is told of changes anew, so that all of it was current as of the last renewal.
+  const int64_t current_at = meta.unshared ? meta.read_nanos : std::max(meta.read_nanos, space.near_as_of_nanos());
+  return now - current_at < space.policy().degraded_max_age_ms * kNanosPerMilli;
+}
+
+void CacheEngine::AnswerWithoutStore(Keyspace& space, std::string_view key, uint64_t hash, const absl::Status& status,
+                                     PendingGets gets) {
+  std::optional<GetAnswer> near;
+  if (absl::IsUnavailable(status)) near = FromNear(space, key, hash, clock_->NowNanos(), /*is_store_lost=*/true);
+  for (PendingGet& get : gets) {
+    const bool refuses = near && get.fresh_only && (near->stale || near->degraded);
+    if (near && !refuses && !get.from_store) {
+      AnswerHit(space, key, *near, std::move(get));
+      continue;
+    }
+    space.metrics().get_errors.Add();
+    std::move(get.done)(status);
+  }
 }
 
 void CacheEngine::AnswerHit(Keyspace& space, std::string_view key, GetAnswer answer, PendingGet get) {
@@ -237,6 +265,11 @@ void CacheEngine::AnswerHit(Keyspace& space, std::string_view key, GetAnswer ans
   (near ? metrics.near_hit_latency : metrics.store_hit_latency).Record(clock_->NowNanos() - get.started_nanos);
   if (answer.stale) metrics.stale_hits.Add();
   if (answer.entry->meta().absent) metrics.absent_hits.Add();
+  if (answer.degraded) {
+    // Who could load it anew has to ask the store first.
+    metrics.degraded_hits.Add();
+    return std::move(get.done)(std::move(answer));
+  }
   if (get.wants_lease && IsDue(space.policy(), answer)) {
     return space.loader().AnswerDue(key, std::move(answer), std::move(get));
   }
@@ -287,13 +320,7 @@ void CacheEngine::ReadStore(Keyspace& space, std::string key, uint64_t hash, Pen
 
 void CacheEngine::Land(Keyspace& space, ReadFlight& flight, absl::StatusOr<ReadResult> result) {
   PendingGets gets = space.reads().Land(flight);
-  if (!result.ok()) {
-    for (PendingGet& get : gets) {
-      space.metrics().get_errors.Add();
-      std::move(get.done)(result.status());
-    }
-    return;
-  }
+  if (!result.ok()) return AnswerWithoutStore(space, flight.key, flight.hash, result.status(), std::move(gets));
   space.Absorb(result->control);
   EntryRef& entry = result->entries[0];
   if (MayBeSwept(entry, result->control)) {

@@ -134,8 +134,15 @@ class CacheEngine {
   // Whether what was read before is still what would be read, however long ago: nobody else writes, or what others
   // write is being told (COHERENCE N1).
   bool IsCurrent(const Keyspace& space, int64_t now) const;
-  // The near tier's answer, or none.
-  std::optional<GetAnswer> FromNear(Keyspace& space, std::string_view key, uint64_t hash, int64_t now) const;
+  // The near tier's answer, or none. `is_store_lost`: the store was asked and could not be reached, so that what is not
+  // known to be current may be answered too, as degraded.
+  std::optional<GetAnswer> FromNear(Keyspace& space, std::string_view key, uint64_t hash, int64_t now,
+                                    bool is_store_lost) const;
+  // COHERENCE D4: whether the near tier may answer for a store that is away.
+  static bool IsServableDegraded(const Keyspace& space, const Entry& entry, int64_t now);
+  // Ends Gets that the store could not be asked for: by the near tier where that may, else with the error.
+  void AnswerWithoutStore(Keyspace& space, std::string_view key, uint64_t hash, const absl::Status& status,
+                          PendingGets gets);
   // Joins a read of the key that is under way, if it may, or sends one.
   void JoinOrRead(Keyspace& space, std::string_view key, uint64_t hash, PendingGet get);
   void ReadStore(Keyspace& space, std::string key, uint64_t hash, PendingGets gets);
@@ -154,6 +161,8 @@ class CacheEngine {
   struct Batch;
   void ReadBatch(std::shared_ptr<Batch> batch, int64_t deadline_nanos);
   void LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadline_nanos, absl::StatusOr<ReadResult> result);
+  // False if the near tier cannot answer it either.
+  bool AnswerItemWithoutStore(Batch& batch, size_t wanted, bool is_store_lost);
   void LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,
                    const std::vector<Loader::Found>& found, int64_t deadline_nanos);
 
@@ -168,10 +177,10 @@ class CacheEngine {
                     Done<SetAnswer> done);
   void SendWrite(std::shared_ptr<Write> write);
   void EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<WriteResult> result);
+  void EndWriteWithoutStore(Write& write, const absl::Status& status);
   void SetWhileDisabled(const CallContext& call, Keyspace& space, const SetCommand& command, int64_t ttl_ms,
                         Done<SetAnswer> done);
-  void EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys, bool soft,
-                 Done<int64_t> done);
+  void EraseKeys(Keyspace& space, EraseRequest request, Done<EraseResult> done);
   void InvalidateGroups(Keyspace& space, GroupRequest groups, InvalidateAnswer so_far, Done<InvalidateAnswer> done);
 
   Store* const store_;

@@ -41,6 +41,7 @@ struct GetAnswer {
   EntryRef entry = {};  // null: a miss. Its meta().absent: it is known that there is none.
   Tier tier = Tier::kStore;
   bool stale = false;
+  bool degraded = false;  // from the near tier, while the store is away: a newer value may have been acknowledged
   int64_t age_nanos = 0;
   int64_t ttl_nanos = 0;       // until it is stale; 0: it is
   int64_t hard_ttl_nanos = 0;  // until it is gone
@@ -82,6 +83,7 @@ struct SetAnswer {
   bool applied = false;  // false: the condition did not hold
   uint64_t version = 0;  // of the new entry; where it was not applied, of the one that is there (0: none)
   int64_t ttl_ms = 0;
+  bool degraded = false;  // kept by this replica alone, until the store is back
 };
 
 struct ReleaseCommand {
@@ -111,11 +113,15 @@ struct InvalidateCommand {
   bool all = false;
   bool soft = false;
   bool strong = false;
+  // While the store is away it is done here and put off there, and answered as `deferred`. False: it is refused then,
+  // for who must not be told so before every replica is bound by it.
+  bool may_defer = true;
 };
 
 struct InvalidateAnswer {
   int64_t dropped = 0;
   bool collapsed = false;
+  bool deferred = false;  // binds this replica; others once the store is back. No acknowledgement (COHERENCE P4).
 };
 
 template <typename T>

@@ -23,6 +23,7 @@ void CountBatchHit(Keyspace& space, const GetAnswer& answer) {
   (answer.tier == Tier::kNear ? space.metrics().near_hits : space.metrics().store_hits).Add();
   if (answer.stale) space.metrics().stale_hits.Add();
   if (answer.entry->meta().absent) space.metrics().absent_hits.Add();
+  if (answer.degraded) space.metrics().degraded_hits.Add();
 }
 
 using SetAnswers = std::vector<absl::StatusOr<SetAnswer>>;
@@ -79,10 +80,10 @@ void CacheEngine::BatchGet(const CallContext& call, const BatchGetCommand& comma
     const uint64_t hash = NearCache::Hash(command.keys[i]);
     if (space.hot_keys() != nullptr) space.hot_keys()->Count(command.keys[i], hash, now);
     std::optional<GetAnswer> near;
-    if (!command.from_store) near = FromNear(space, command.keys[i], hash, now);
-    if (near && !(near->stale && command.fresh_only)) {
+    if (!command.from_store) near = FromNear(space, command.keys[i], hash, now, /*is_store_lost=*/false);
+    if (near && !(command.fresh_only && (near->stale || near->degraded))) {
       CountBatchHit(space, *near);
-      KeepFresh(space, command.keys[i], *near);
+      if (!near->degraded) KeepFresh(space, command.keys[i], *near);
       batch->items[i].answer = *std::move(near);
       continue;
     }
@@ -113,11 +114,14 @@ void CacheEngine::ReadBatch(std::shared_ptr<Batch> batch, int64_t deadline_nanos
 void CacheEngine::LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadline_nanos,
                             absl::StatusOr<ReadResult> result) {
   Keyspace& space = *batch->space;
-  // What the near tier had is still worth sending, unless it had nothing.
   if (!result.ok()) {
-    space.metrics().get_errors.Add(batch->wanted.size());
-    if (batch->wanted.size() == batch->items.size()) return std::move(batch->done)(result.status());
-    for (const Wanted& key : batch->wanted) batch->items[key.index].available = false;
+    size_t answered = 0;
+    for (size_t i = 0; i < batch->wanted.size(); ++i) {
+      answered += AnswerItemWithoutStore(*batch, i, absl::IsUnavailable(result.status())) ? 1 : 0;
+    }
+    // What the near tier had is still worth sending, unless it had nothing.
+    const bool has_nothing = answered == 0 && batch->wanted.size() == batch->items.size();
+    if (has_nothing) return std::move(batch->done)(result.status());
     return std::move(batch->done)(std::move(batch->items));
   }
   space.Absorb(result->control);
@@ -127,7 +131,13 @@ void CacheEngine::LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadlin
 
   std::vector<size_t> missing;
   std::vector<Loader::Found> found(batch->wanted.size());
+  auto withheld = result->withheld.begin();
   for (size_t i = 0; i < batch->wanted.size(); ++i) {
+    if (withheld != result->withheld.end() && *withheld == i) {
+      ++withheld;
+      AnswerItemWithoutStore(*batch, i, /*is_store_lost=*/true);
+      continue;
+    }
     const Wanted& key = batch->wanted[i];
     GetAnswer answer = FromStore(space, batch->keys[i], key.hash, key.mark, std::move(result->entries[i]), &found[i]);
     if (!answer.entry || (answer.stale && batch->fresh_only)) {
@@ -143,6 +153,24 @@ void CacheEngine::LandBatch(const std::shared_ptr<Batch>& batch, int64_t deadlin
     return std::move(batch->done)(std::move(batch->items));
   }
   LoadMissing(batch, missing, found, deadline_nanos);
+}
+
+bool CacheEngine::AnswerItemWithoutStore(Batch& batch, size_t wanted, bool is_store_lost) {
+  Keyspace& space = *batch.space;
+  const Wanted& key = batch.wanted[wanted];
+  std::optional<GetAnswer> near;
+  if (is_store_lost && !batch.from_store) {
+    near = FromNear(space, batch.keys[wanted], key.hash, clock_->NowNanos(), /*is_store_lost=*/true);
+  }
+  BatchGetItem& item = batch.items[key.index];
+  item.available = near && !(batch.fresh_only && (near->stale || near->degraded));
+  if (!item.available) {
+    space.metrics().get_errors.Add();
+    return false;
+  }
+  CountBatchHit(space, *near);
+  item.answer = *std::move(near);
+  return true;
 }
 
 void CacheEngine::LoadMissing(const std::shared_ptr<Batch>& batch, const std::vector<size_t>& missing,

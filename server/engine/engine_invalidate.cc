@@ -96,6 +96,7 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
         [](const InvalidateAnswer&, const absl::Status& status) { return status; }, std::move(done));
   }
 
+  const bool may_defer = command.may_defer && !command.strong;
   GroupRequest groups{.name_space = space.name(),
                       .all = command.all,
                       .tags = std::move(targets->tags),
@@ -104,37 +105,42 @@ void CacheEngine::Invalidate(const CallContext& call, const InvalidateCommand& c
                       .max_tags = space.policy().max_live_tags,
                       .max_patterns = space.policy().max_live_patterns,
                       .known = {},
-                      .deadline_nanos = call.deadline_nanos};
+                      .deadline_nanos = call.deadline_nanos,
+                      .may_defer = may_defer};
   if (targets->keys.empty()) return InvalidateGroups(space, std::move(groups), {}, std::move(done));
   const size_t named = targets->keys.size();
-  EraseKeys(call, space, std::move(targets->keys), command.soft,
+  EraseRequest erase{.name_space = space.name(),
+                     .keys = std::move(targets->keys),
+                     .soft_versions = {},
+                     .deadline_nanos = call.deadline_nanos,
+                     .may_defer = may_defer};
+  // COHERENCE E5: what is made stale gets a new version, so that no fill that was loaded before lands as fresh.
+  if (command.soft) {
+    for (size_t i = 0; i < named; ++i) erase.soft_versions.push_back(versions_.Next());
+  }
+  EraseKeys(space, std::move(erase),
             [this, &space, named, groups = std::move(groups),
-             done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
+             done = std::move(done)](absl::StatusOr<EraseResult> erased) mutable {
+              KeyspaceMetrics& metrics = space.metrics();
               if (!erased.ok()) {
-                space.metrics().invalidated_keys_errors.Add();
+                metrics.invalidated_keys_errors.Add();
                 return std::move(done)(erased.status());
               }
-              space.metrics().invalidated_keys.Add(named);
-              InvalidateGroups(space, std::move(groups), {.dropped = *erased}, std::move(done));
+              (erased->deferred ? metrics.invalidated_keys_deferred : metrics.invalidated_keys).Add(named);
+              InvalidateGroups(space, std::move(groups), {.dropped = erased->erased, .deferred = erased->deferred},
+                               std::move(done));
             });
 }
 
-void CacheEngine::EraseKeys(const CallContext& call, Keyspace& space, std::vector<std::string> keys, bool soft,
-                            Done<int64_t> done) {
+// COHERENCE D1: deferred or not, the keys leave the near tier before the caller is told.
+void CacheEngine::EraseKeys(Keyspace& space, EraseRequest request, Done<EraseResult> done) {
   std::vector<OwnWrite> own;
-  own.reserve(keys.size());
-  for (const std::string& key : keys) own.emplace_back(space, key);
-  EraseRequest erase{
-      .name_space = space.name(), .keys = std::move(keys), .soft_versions = {}, .deadline_nanos = call.deadline_nanos};
-  // COHERENCE E5: what is made stale gets a new version, so that no fill that was loaded before lands as fresh.
-  if (soft) {
-    for (size_t i = 0; i < erase.keys.size(); ++i) erase.soft_versions.push_back(versions_.Next());
-  }
-  store_->Erase(std::move(erase),
+  own.reserve(request.keys.size());
+  for (const std::string& key : request.keys) own.emplace_back(space, key);
+  store_->Erase(std::move(request),
                 [own = std::move(own), done = std::move(done)](absl::StatusOr<EraseResult> result) mutable {
                   for (OwnWrite& write : own) write.End();
-                  if (!result.ok()) return std::move(done)(result.status());
-                  std::move(done)(result->erased);
+                  std::move(done)(std::move(result));
                 });
 }
 
@@ -151,10 +157,17 @@ void CacheEngine::InvalidateGroups(Keyspace& space, GroupRequest groups, Invalid
       (all ? metrics.invalidated_all_errors : metrics.invalidated_groups_errors).Add();
       return std::move(done)(result.status());
     }
-    // COHERENCE C2: before it is acknowledged, so that no later Get here is answered by what it killed.
-    space.Absorb(result->control);
-    if (all) metrics.invalidated_all.Add();
-    metrics.invalidated_groups.Add(named);
+    if (result->deferred) {
+      // COHERENCE D1: it binds this replica already (Deferrals).
+      if (all) metrics.invalidated_all_deferred.Add();
+      metrics.invalidated_groups_deferred.Add(named);
+      so_far.deferred = true;
+    } else {
+      // COHERENCE C2: before it is acknowledged, so that no later Get here is answered by what it killed.
+      space.Absorb(result->control);
+      if (all) metrics.invalidated_all.Add();
+      metrics.invalidated_groups.Add(named);
+    }
     if (result->collapsed) metrics.collapses.Add();
     so_far.collapsed = result->collapsed;
     std::move(done)(so_far);

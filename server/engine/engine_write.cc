@@ -124,11 +124,7 @@ void CacheEngine::SendWrite(std::shared_ptr<Write> write) {
 
 void CacheEngine::EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<WriteResult> result) {
   KeyspaceMetrics& metrics = write->space.metrics();
-  if (!result.ok()) {
-    write->own.End();
-    metrics.set_errors.Add();
-    return std::move(write->done)(result.status());
-  }
+  if (!result.ok()) return EndWriteWithoutStore(*write, result.status());
   write->space.Absorb(result->control);
   if (!result->applied) {
     const uint64_t current = result->current_version;
@@ -157,6 +153,31 @@ void CacheEngine::EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<W
   (write->fill.has_value() ? metrics.fills : metrics.sets).Add();
   metrics.set_latency.Record(clock_->NowNanos() - write->started_nanos);
   std::move(write->done)(SetAnswer{.applied = true, .version = written, .ttl_ms = write->ttl_ms});
+}
+
+// COHERENCE D2: the store's journal has the key, so that what is kept here never outlives the store's return.
+void CacheEngine::EndWriteWithoutStore(Write& write, const absl::Status& status) {
+  Keyspace& space = write.space;
+  const NamespacePolicy& policy = space.policy();
+  const bool plain =
+      write.condition.kind == Condition::Kind::kNone && !write.fill.has_value() && !write.as_of.has_value();
+  const bool keeps = policy.on_store_loss == StoreLoss::kMemory && policy.degraded_max_age_ms > 0 && plain &&
+                     absl::IsUnavailable(status) && !store_->exclusive() &&
+                     space.near().Fits(write.own.key().size(), *write.entry);
+  if (!keeps) {
+    write.own.End();
+    space.metrics().set_errors.Add();
+    return std::move(write.done)(status);
+  }
+  // A copy: the store may still hold on to what it was given.
+  EntryMeta meta = write.entry->meta();
+  meta.unshared = true;
+  EntryRef kept = Entry::Create(meta, write.entry->content_type(), write.entry->value(), write.entry->tags().encoded());
+  const ClockPosition known = space.clock().known();
+  kept->Stamp(known.generation, known.epoch);
+  write.own.EndAdmitting(std::move(kept));
+  space.metrics().sets.Add();
+  std::move(write.done)(SetAnswer{.applied = true, .version = meta.version, .ttl_ms = write.ttl_ms, .degraded = true});
 }
 
 void CacheEngine::Release(const CallContext& call, const ReleaseCommand& command, Done<bool> done) {
@@ -192,8 +213,12 @@ void CacheEngine::SetWhileDisabled(const CallContext& call, Keyspace& space, con
     return std::move(done)(SetAnswer{});
   }
   const uint64_t version = versions_.Next();
-  EraseKeys(call, space, {std::string(command.key)}, /*soft=*/false,
-            [version, ttl_ms, done = std::move(done)](absl::StatusOr<int64_t> erased) mutable {
+  EraseRequest erase{.name_space = space.name(),
+                     .keys = {std::string(command.key)},
+                     .soft_versions = {},
+                     .deadline_nanos = call.deadline_nanos};
+  EraseKeys(space, std::move(erase),
+            [version, ttl_ms, done = std::move(done)](absl::StatusOr<EraseResult> erased) mutable {
               if (!erased.ok()) return std::move(done)(erased.status());
               std::move(done)(SetAnswer{.applied = true, .version = version, .ttl_ms = ttl_ms});
             });

@@ -42,9 +42,13 @@ struct KeyspaceMetrics {
   Counter& invalidated_all;
   Counter& invalidated_keys_errors;
   Counter& invalidated_all_errors;
+  Counter& invalidated_keys_deferred;
+  Counter& invalidated_all_deferred;
+  Counter& invalidated_groups_deferred;
   Counter& near_aged;
   Counter& stale_hits;
   Counter& absent_hits;
+  Counter& degraded_hits;
   Counter& leases;
   Counter& waits;
   Counter& waits_refused;
@@ -92,8 +96,16 @@ class Keyspace {
   // that an invalidation may have been missed, the near tier is emptied and nothing under way enters it.
   void Absorb(const ControlUpdate& update);
 
-  // COHERENCE N1: until then near entries may be served however long ago they were read. 0: by their age, if at all.
-  void RenewNear(int64_t until_nanos) { near_until_nanos_.store(until_nanos, std::memory_order_release); }
+  // COHERENCE N1: until then near entries may be served however long ago they were read, since they were current at
+  // `as_of_nanos`.
+  void RenewNear(int64_t until_nanos, int64_t as_of_nanos) {
+    near_as_of_nanos_.store(as_of_nanos, std::memory_order_relaxed);
+    near_until_nanos_.store(until_nanos, std::memory_order_release);
+  }
+  // From now on by their age, if at all.
+  void EndNearLease() { near_until_nanos_.store(0, std::memory_order_release); }
+  // When what the near tier has was last known to be current as a whole; what was read later is so from then on.
+  int64_t near_as_of_nanos() const { return near_as_of_nanos_.load(std::memory_order_relaxed); }
   bool IsNearLeased(int64_t now_nanos) const { return now_nanos < near_until_nanos_.load(std::memory_order_acquire); }
   // COHERENCE S1: until then, and younger than `bound_nanos`, near entries may be served by their age. Always, unless
   // it is said otherwise. One caller at a time.
@@ -122,6 +134,7 @@ class Keyspace {
   NearCache near_;
   LogicalClock clock_;
   std::atomic<int64_t> near_until_nanos_{0};
+  std::atomic<int64_t> near_as_of_nanos_{0};
   std::atomic<int64_t> age_until_nanos_{std::numeric_limits<int64_t>::max()};
   std::atomic<int64_t> age_bound_nanos_{std::numeric_limits<int64_t>::max()};
   WriteMarks marks_;

@@ -105,6 +105,27 @@ void LogicalClock::ForgetStamps(uint64_t epoch) {
   changes_.fetch_add(1, std::memory_order_release);
 }
 
+void LogicalClock::Defer(const std::vector<Stamp>& stamps, int64_t at_nanos) {
+  MutexLock lock(&mutex_);
+  // Something that was read in the same nanosecond may have been read before.
+  const auto later_than_all = static_cast<uint64_t>(at_nanos) + 1;
+  for (Stamp stamp : stamps) {
+    stamp.epoch = later_than_all;
+    deferred_.Add(stamp);
+  }
+  if (deferred_.tags() + deferred_.patterns() > max_stamps_) {
+    deferred_.Clear();
+    deferred_.Add({.group = Stamp::Group::kAll, .soft = false, .epoch = later_than_all, .name = {}});
+  }
+  recent_.clear();
+  changes_.fetch_add(1, std::memory_order_release);
+}
+
+void LogicalClock::ForgetDeferred(int64_t nanos) {
+  MutexLock lock(&mutex_);
+  deferred_.Forget(static_cast<uint64_t>(nanos) + 1);
+}
+
 Judgement LogicalClock::Judge(std::string_view key, const Entry& entry) const {
   const uint64_t verdict = entry.verdict();
   const uint64_t judged_at = verdict >> kJudgementBits;
@@ -137,7 +158,8 @@ Judgement LogicalClock::JudgeAnew(std::string_view key, const Entry& entry) cons
   const EntryMeta& meta = entry.meta();
   const bool is_other = meta.generation != generation_ && !Planted(Bug::kGenerationIgnored);
   if (is_other || meta.epoch < forgotten_) return Judgement::kDead;
-  return stamps_.Judge(key, entry.tags(), meta.epoch);
+  const Judgement judgement = stamps_.Judge(key, entry.tags(), meta.epoch);
+  return std::max(judgement, deferred_.Judge(key, entry.tags(), static_cast<uint64_t>(meta.read_nanos)));
 }
 
 void LogicalClock::Forget(uint64_t epoch) {

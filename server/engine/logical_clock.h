@@ -41,6 +41,13 @@ class LogicalClock {
   // told of all of it (COHERENCE W2).
   bool Apply(const ControlUpdate& update, ChangeLog* log = nullptr);
 
+  // COHERENCE D1: groups were invalidated at `at_nanos` of this process's Clock, and have no epoch yet: the store will
+  // give them one. Until ForgetDeferred they are later than whatever was read, or set, by then (EntryMeta::read_nanos).
+  // The epochs of `stamps` are not looked at; too many become one of the whole namespace.
+  void Defer(const std::vector<Stamp>& stamps, int64_t at_nanos);
+  // Those up to and including `nanos` are known by their epochs.
+  void ForgetDeferred(int64_t nanos);
+
   // By everything applied so far: called at delivery, not when a read began (COHERENCE N4). `key` is the one that the
   // entry is always judged under, and this clock the only one that judges it: what was found is remembered in it.
   Judgement Judge(std::string_view key, const Entry& entry) const;
@@ -95,6 +102,7 @@ class LogicalClock {
   std::deque<Stamp> recent_ ABSL_GUARDED_BY(mutex_);
   uint64_t forgotten_ ABSL_GUARDED_BY(mutex_) = 0;  // stamps up to here are no longer held
   uint64_t floor_ ABSL_GUARDED_BY(mutex_) = 0;
+  StampTable deferred_ ABSL_GUARDED_BY(mutex_);  // by time in place of epochs, one more than the last that is too early
   uint64_t folds_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

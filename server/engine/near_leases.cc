@@ -11,9 +11,9 @@ NearLeases::NearLeases(CacheEngine* engine, int64_t lease_nanos, Registry* regis
       changes_(
           registry->AddCounter("cache_tracked_changes_total", "Keys that the store said were written, by anybody.")),
       renewals_(registry->AddCounter("cache_near_renewals_total", "Renewals of namespaces' near leases.")),
-      losses_(registry->AddCounter(
-          "cache_near_losses_total",
-          "Times that near tiers were emptied because the connection that told of changes was lost.")) {}
+      losses_(
+          registry->AddCounter("cache_near_losses_total",
+                               "Times that near leases ended because the connection that told of changes was lost.")) {}
 
 ClockPosition NearLeases::Known(std::string_view name_space) const {
   const Keyspace* space = engine_->FindKeyspace(name_space);
@@ -52,7 +52,7 @@ bool NearLeases::OnCurrent(std::string_view name_space, const ControlUpdate& upd
   const ClockPosition known = space->clock().known();
   if (known.generation != update.generation || known.epoch < update.epoch) return false;
   renewals_.Add();
-  space->RenewNear(sent_nanos + lease_nanos_ + PlantedStepNanos());
+  space->RenewNear(sent_nanos + lease_nanos_ + PlantedStepNanos(), sent_nanos);
   space->changes().Prove(sent_nanos + lease_nanos_);
   return true;
 }
@@ -63,12 +63,12 @@ void NearLeases::OnControl(std::string_view name_space, const ControlUpdate& upd
 
 void NearLeases::OnLost() {
   losses_.Add();
+  // COHERENCE N2: what is there stays, since it may be served as degraded (D4); as current only by its age. Nothing of
+  // it is left when OnChanged tells of the next session's beginning. W3: watchers are told of a gap.
   for (Keyspace* space : engine_->keyspaces()) {
-    space->RenewNear(0);
-    if (!Planted(Bug::kNoFlush)) space->ForgetNear();
+    space->EndNearLease();
+    space->changes().OnLost();
   }
-  // COHERENCE W3.
-  for (Keyspace* space : engine_->keyspaces()) space->changes().OnLost();
   if (by_age_ != nullptr) by_age_->Resume();
 }
 

@@ -40,6 +40,12 @@ struct OriginPolicy {
   int64_t breaker_pause_ms = 1'000;
 };
 
+// What a namespace does while its store cannot be reached.
+enum class StoreLoss {
+  kNearOnly,  // serves what the near tier has, marked as degraded
+  kMemory,    // also takes Sets into it
+};
+
 // A configured warm-up. Exactly one of the sources is set.
 struct WarmJobPolicy {
   friend bool operator==(const WarmJobPolicy&, const WarmJobPolicy&) = default;
@@ -81,6 +87,8 @@ struct NamespacePolicy {
   size_t max_tags = kMaxTags;
   size_t max_live_tags = 100'000;
   size_t max_live_patterns = 1'000;
+  StoreLoss on_store_loss = StoreLoss::kNearOnly;
+  int64_t degraded_max_age_ms = 60'000;  // since an entry was last known to be current; 0: none is served degraded
   std::map<std::string, EntityRule, std::less<>> entities;
   std::optional<OriginPolicy> origin;
   std::vector<WarmJobPolicy> warm_jobs;  // by name

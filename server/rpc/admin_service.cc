@@ -124,6 +124,7 @@ void AdminService::InvalidateEverything(UnaryCall* call) {
     command.name_space = space->name();
     command.all = true;
     command.soft = *soft;
+    command.may_defer = false;  // the answer has no word for it
     engine_->Invalidate(context, command,
                         [every, name = space->name()](const absl::StatusOr<InvalidateAnswer>& answer) {
                           every->Answered(name, answer.status());

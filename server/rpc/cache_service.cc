@@ -40,6 +40,7 @@ void FillResult(const absl::StatusOr<SetAnswer>& answer, v1::BatchSetResult* res
   result->set_version(answer->version);
   if (answer->applied) {
     result->set_ttl_ms(answer->ttl_ms);
+    result->set_degraded(answer->degraded);
     return;
   }
   result->set_code(static_cast<int>(absl::StatusCode::kAborted));
@@ -119,6 +120,7 @@ void CacheService::Set(UnaryCall* call) {
     v1::SetResponse response;
     response.set_version(answer->version);
     response.set_ttl_ms(answer->ttl_ms);
+    response.set_degraded(answer->degraded);
     call->Finish(Serialize(response));
   });
 }
@@ -143,6 +145,7 @@ void CacheService::Invalidate(UnaryCall* call) {
     v1::InvalidateResponse response;
     response.set_dropped(answer->dropped);
     response.set_collapsed(answer->collapsed);
+    response.set_deferred(answer->deferred);
     call->Finish(Serialize(response));
   });
 }

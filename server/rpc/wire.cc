@@ -112,6 +112,7 @@ v1::GetResponse Describe(const GetAnswer& answer) {
   response.set_age_ms(answer.age_nanos / kNanosPerMilli);
   response.set_ttl_ms(MillisLeft(answer.ttl_nanos));
   response.set_hard_ttl_ms(MillisLeft(answer.hard_ttl_nanos));
+  response.set_degraded(answer.degraded);
   response.set_version(answer.entry->meta().version);
   response.set_sliding(answer.entry->meta().sliding_nanos != 0);
   const std::string_view content_type = answer.entry->content_type();

@@ -120,6 +120,12 @@ class JournaledStore final : public Store {
   void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
   void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
   bool tracks() const override { return store_->tracks(); }
+  void Register(MemberTerms terms, StoreCallback<Registration> done) override {
+    store_->Register(terms, std::move(done));
+  }
+  void Sync(uint64_t round, StoreCallback<SyncResult> done) override { store_->Sync(round, std::move(done)); }
+  void SetSyncListener(SyncListener listener) override { store_->SetSyncListener(std::move(listener)); }
+  int64_t members() const override { return store_->members(); }
   // The detail tells of the advice, too.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }

@@ -45,7 +45,7 @@ def served(client, key):
             answer = client.get(key)
         except grpc.RpcError:
             return None
-        return answer if answer.status == cache_pb2.STATUS_HIT else None
+        return answer if answer.status == cache_pb2.STATUS_HIT and not answer.degraded else None
 
     return eventually(hit, "a hit")
 
@@ -110,10 +110,10 @@ def test_without_redis_age_bounds_what_is_served(replicas, redis):
     assert client.get(b"key", timeout=PATIENCE).tier == NEAR
     eventually(lambda: not tracks(replicas[0]), "the end of tracking")
     with pytest.raises(grpc.RpcError):
-        client.get(b"key", timeout=0.2)
+        client.get(b"key", timeout=0.2, fresh_only=True)  # what is here may still be served as degraded
     redis.resume()
     eventually(lambda: tracks(replicas[0]), "tracking again")
-    eventually(lambda: client.get(b"key", timeout=PATIENCE).value == b"value", "the value")
+    eventually(lambda: client.get(b"key", timeout=PATIENCE, fresh_only=True).value == b"value", "the value")
 
 
 def test_lost_connections_cost_no_write(replicas, redis):
@@ -147,7 +147,7 @@ def test_lost_connections_cost_no_write(replicas, redis):
                     answer = client.get(key)
                 except grpc.RpcError:
                     continue
-                if answer.status != cache_pb2.STATUS_HIT:
+                if answer.status != cache_pb2.STATUS_HIT or answer.degraded:
                     continue
                 hits[which] += 1
                 near_hits[which] += answer.tier == NEAR

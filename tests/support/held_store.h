@@ -30,6 +30,7 @@ class HeldStore final : public Store {
   // caller. Barriers and the forgetting of stamps excepted.
   absl::Status lost_answer;
   bool shared = false;  // as if others wrote to the store too
+  bool away = false;    // it says of itself that it cannot be reached
   std::atomic<int> reads{0};
   std::atomic<int> leases{0};  // that were asked for
   std::atomic<int> touches{0};
@@ -118,7 +119,7 @@ class HeldStore final : public Store {
   void Describe(int64_t deadline, StoreCallback<StoreInfo> done) override {
     store_->Describe(deadline, std::move(done));
   }
-  StoreInfo::State state() const override { return store_->state(); }
+  StoreInfo::State state() const override { return away ? StoreInfo::State::kDown : store_->state(); }
   bool exclusive() const override { return !shared; }
   void Shutdown() override { store_->Shutdown(); }
 

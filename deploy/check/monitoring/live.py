@@ -31,7 +31,7 @@ GRAFANAS_OWN = {"__rate_interval": "10s", "__range": "30s", "__interval": "1s"}
 LAST_TO_COME = ["larder:store_turnover_seconds", "larder:breaker_open:ratio15m", "larder:near_churn:ratio5m"]
 LAST_TO_COME_SECONDS = 60.0
 # What an outage under load must set off, and what its end must end.
-FIRE_IN_OUTAGE = ["LarderStoreDown", "LarderBreakerOpen", "LarderCallErrors", "LarderInvalidationsFailing"]
+FIRE_IN_OUTAGE = ["LarderStoreDown", "LarderBreakerOpen", "LarderCallErrors"]
 QUIET_AFTERWARDS = "LarderStoreDown"
 
 REDIS_MEMORY = "24mb"

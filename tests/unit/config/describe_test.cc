@@ -36,6 +36,7 @@ store:
     max_backoff: 1s
     max_pending: 65536
     compress_from_bytes: 4KiB
+    journal_entries: 100000
 namespaces:
   default:
     enabled: true
@@ -64,6 +65,8 @@ namespaces:
     max_tags: 32
     max_live_tags: 100000
     max_live_patterns: 1000
+    on_store_loss: "near_only"
+    degraded_max_age: 1m
 sweep:
   interval: 5s
   max_keys_per_second: 10000

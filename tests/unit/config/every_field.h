@@ -35,6 +35,7 @@ store:
     max_backoff: 5s
     max_pending: 1000
     compress_from_bytes: 0
+    journal_entries: 500
     tls:
       enabled: true
       ca_file: /etc/redis/ca.pem
@@ -66,6 +67,8 @@ defaults:
   max_tags: 16
   max_live_tags: 500
   max_live_patterns: 20
+  on_store_loss: memory
+  degraded_max_age: 5m
   entities:
     payment:
       patterns: ["*revenue*"]
@@ -96,6 +99,8 @@ namespaces:
     max_tags: 0
     max_live_tags: 1
     max_live_patterns: 1
+    on_store_loss: near_only
+    degraded_max_age: 0
     entities:
       client:
         keys: ["client:{id}", c]

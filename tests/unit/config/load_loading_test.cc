@@ -21,6 +21,8 @@ TEST_F(LoadLoadingTest, GivesNamespacesTheirOwnAndTheDefaults) {
   EXPECT_EQ(shop.max_tags, 0);
   EXPECT_EQ(shop.max_live_tags, 1);
   EXPECT_EQ(shop.max_live_patterns, 1);
+  EXPECT_EQ(shop.on_store_loss, StoreLoss::kNearOnly);
+  EXPECT_EQ(shop.degraded_max_age_ms, 0);
   const NamespacePolicy& plain = *Find(settings, "plain");
   EXPECT_EQ(plain.stale_for_ms, 600'000);
   EXPECT_EQ(plain.stale_if_error_ms, 3'600'000);
@@ -33,6 +35,8 @@ TEST_F(LoadLoadingTest, GivesNamespacesTheirOwnAndTheDefaults) {
   EXPECT_EQ(plain.max_tags, 16);
   EXPECT_EQ(plain.max_live_tags, 500);
   EXPECT_EQ(plain.max_live_patterns, 20);
+  EXPECT_EQ(plain.on_store_loss, StoreLoss::kMemory);
+  EXPECT_EQ(plain.degraded_max_age_ms, 300'000);
 }
 
 TEST_F(LoadLoadingTest, ReadsTheOrigin) {

@@ -40,6 +40,7 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 1'000);
   EXPECT_EQ(settings.redis.max_pending, 65'536);
   EXPECT_EQ(settings.redis.compress_from_bytes, 4'096);
+  EXPECT_EQ(settings.redis.journal_entries, 100'000);
   EXPECT_EQ(settings.redis.tls.enabled, std::nullopt);
   EXPECT_EQ(settings.redis.tls.ca_file, "");
   EXPECT_EQ(settings.redis.sentinel.password, std::nullopt);
@@ -107,6 +108,7 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.redis.max_backoff_ms, 5'000);
   EXPECT_EQ(settings.redis.max_pending, 1'000);
   EXPECT_EQ(settings.redis.compress_from_bytes, 0);
+  EXPECT_EQ(settings.redis.journal_entries, 500);
   EXPECT_EQ(settings.redis.tls.enabled, true);
   EXPECT_EQ(settings.redis.tls.ca_file, "/etc/redis/ca.pem");
   EXPECT_EQ(settings.redis.tls.ca_path, "/etc/redis/ca");
@@ -272,6 +274,11 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"store: {redis: {operation_timeout: 2m}}\n",
        "larder.yaml:1: store.redis.operation_timeout: 2m, must be 1ms to 1m"},
       {"store: {redis: {max_pending: 0}}\n", "larder.yaml:1: store.redis.max_pending: 0, must be 1 to 16777216"},
+      {"store: {redis: {journal_entries: 99}}\n",
+       "larder.yaml:1: store.redis.journal_entries: 99, must be 100 to 10000000"},
+      {"defaults: {on_store_loss: panic}\n",
+       "larder.yaml:1: defaults.on_store_loss: \"panic\", must be near_only or memory"},
+      {"defaults: {degraded_max_age: 2d}\n", "larder.yaml:1: defaults.degraded_max_age: 2d, must be 0s to 1d"},
       {"store: {redis: {compress_from_bytes: 5GiB}}\n",
        "larder.yaml:1: store.redis.compress_from_bytes: 5GiB, must be 0 to 4GiB"},
       {"defaults: {default_ttl: 0}\n", "larder.yaml:1: defaults.default_ttl: 0s, must be 1ms to 3650d"},

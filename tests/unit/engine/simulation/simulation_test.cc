@@ -41,6 +41,7 @@ TEST(SimulationTest, NothingOlderFollowsAWriteOrAnInvalidation) {
   // Each of these happened, or the walks would prove nothing about it.
   for (const char* what : {"fresh hits",
                            "stale hits",
+                           "degraded hits",
                            "hits of what is absent",
                            "hits from near",
                            "hits from store",

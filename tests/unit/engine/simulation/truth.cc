@@ -41,13 +41,15 @@ Moment Truth::Floor(const Acknowledged& ack, const Value& value, bool stale) {
   return in_group ? std::max(floor, ack.effects.stamped) : floor;
 }
 
-std::optional<std::string> Truth::Check(const Asked& asked, std::string_view name, bool stale) {
+std::optional<std::string> Truth::Check(const Asked& asked, std::string_view name, bool stale, bool degraded) {
   const Value& value = Of(name);
   if (value.key != asked.key) return absl::StrCat("the value is ", value.key, "'s");
   if (value.moment == 0) return "the value was never stored";
   if (stale && asked.fresh_only) return "it is stale";
+  if (degraded && (asked.fresh_only || asked.from_store)) return "it is degraded";
   for (size_t i = 0; i < asked.acknowledged; ++i) {
-    if (!Binds(acknowledged_[i], asked)) continue;
+    // A degraded one may miss what others have done, but nothing that was done here.
+    if (degraded ? acknowledged_[i].replica != asked.replica : !Binds(acknowledged_[i], asked)) continue;
     const Moment floor = Floor(acknowledged_[i], value, stale);
     if (value.moment >= floor) continue;
     return absl::StrCat("the value is of ", value.moment, ", but ", acknowledged_[i].is_set ? "a Set" : "an Invalidate",

@@ -55,8 +55,8 @@ class Truth {
   void InvalidationAcknowledged(int replica, const Invalidated& what, const Effects& effects, int64_t now_nanos);
   size_t acknowledged() const { return acknowledged_.size(); }
 
-  // Why the answer breaks COHERENCE P1 or P2; none if it keeps them.
-  std::optional<std::string> Check(const Asked& asked, std::string_view value, bool stale);
+  // Why the answer breaks COHERENCE P1 or P2, or, where it is degraded, D4; none if it keeps them.
+  std::optional<std::string> Check(const Asked& asked, std::string_view value, bool stale, bool degraded = false);
 
  private:
   struct Value {

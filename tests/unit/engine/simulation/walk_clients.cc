@@ -59,14 +59,16 @@ void Walk::CheckAnswer(const Asked& asked, const GetAnswer& answer) {
   }
   const std::string value(answer.entry->content_type());
   Log(absl::StrCat("  [", asked.replica, "] hit ", asked.key, "=", value, " ", TierName(answer.tier),
-                   answer.stale ? " stale" : ""));
+                   answer.stale ? " stale" : "", answer.degraded ? " degraded" : ""));
+  if (answer.degraded) ++counts_["degraded hits"];
   ++counts_[answer.stale ? "stale hits" : "fresh hits"];
   ++counts_[absl::StrCat("hits from ", TierName(answer.tier))];
   if (answer.entry->meta().absent) ++counts_["hits of what is absent"];
-  if (const auto why = truth_.Check(asked, value, answer.stale)) {
+  if (const auto why = truth_.Check(asked, value, answer.stale, answer.degraded)) {
     Fail(absl::StrCat("replica ", asked.replica, ", Get of ", asked.key, " begun at ",
                       asked.began_nanos / kNanosPerMilli, " ms", asked.from_store ? " from the store" : "",
-                      ", answered ", value, answer.stale ? " (stale)" : "", ": ", *why));
+                      ", answered ", value, answer.stale ? " (stale)" : "", answer.degraded ? " (degraded)" : "", ": ",
+                      *why));
   }
 }
 
