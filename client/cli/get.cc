@@ -34,14 +34,16 @@ bool IsFresh(const v1::GetResponse& response) { return response.freshness() == v
 
 // What the answer says about the entry, but for its value.
 ordered_json Describe(const v1::GetResponse& response) {
-  return {{"status", response.status() == v1::STATUS_ABSENT ? "absent" : "hit"},
-          {"tier", TierName(response.tier())},
-          {"fresh", IsFresh(response)},
-          {"age_ms", response.age_ms()},
-          {"ttl_ms", response.ttl_ms()},
-          {"hard_ttl_ms", response.hard_ttl_ms()},
-          {"version", std::to_string(response.version())},
-          {"content_type", response.content_type()}};
+  ordered_json object = {{"status", response.status() == v1::STATUS_ABSENT ? "absent" : "hit"},
+                         {"tier", TierName(response.tier())},
+                         {"fresh", IsFresh(response)},
+                         {"age_ms", response.age_ms()},
+                         {"ttl_ms", response.ttl_ms()},
+                         {"hard_ttl_ms", response.hard_ttl_ms()},
+                         {"version", std::to_string(response.version())},
+                         {"content_type", response.content_type()}};
+  if (response.degraded()) object["degraded"] = true;
+  return object;
 }
 
 bool WriteFile(const std::string& path, const std::string& bytes) {
@@ -52,15 +54,22 @@ bool WriteFile(const std::string& path, const std::string& bytes) {
 }
 
 std::string Detail(const v1::GetResponse& response) {
-  return absl::StrCat("tier ", TierName(response.tier()), ", ", IsFresh(response) ? "fresh" : "stale", ", age ",
-                      HumanMillis(response.age_ms()), ", ttl ", HumanMillis(response.ttl_ms()), ", gone in ",
-                      HumanMillis(response.hard_ttl_ms()), ", version ", response.version(), ", ",
-                      response.value().size(), " bytes, content type ", Quoted(response.content_type()));
+  return absl::StrCat("tier ", TierName(response.tier()), ", ", IsFresh(response) ? "fresh" : "stale",
+                      response.degraded() ? ", degraded" : "", ", age ", HumanMillis(response.age_ms()), ", ttl ",
+                      HumanMillis(response.ttl_ms()), ", gone in ", HumanMillis(response.hard_ttl_ms()), ", version ",
+                      response.version(), ", ", response.value().size(), " bytes, content type ",
+                      Quoted(response.content_type()));
+}
+
+void ComplainOfDegraded(const v1::GetResponse& response, Output& output) {
+  if (!response.degraded() || output.json()) return;
+  output.Complain("the service cannot reach its store: this is what one replica remembers");
 }
 
 // It is known that there is no value: as good as a miss to who wants one.
 ExitCode WriteAbsence(const GetOptions& options, const v1::GetResponse& response, Output& output) {
   output.Detail(Detail(response));
+  ComplainOfDegraded(response, output);
   if (output.json()) output.Json(Describe(response));
   if (!output.json()) output.Complain(absl::StrCat("it is known that there is nothing under ", Quoted(*options.key)));
   return ExitCode::kMiss;
@@ -70,6 +79,7 @@ ExitCode WriteHit(const GetOptions& options, const v1::GetResponse& response, Ou
   const std::string& value = response.value();
   output.Detail(Detail(response));
   if (!IsFresh(response) && !output.json()) output.Complain("the value is stale");
+  ComplainOfDegraded(response, output);
   const bool to_file = options.output_path != "-";
   if (to_file && !WriteFile(options.output_path, value)) {
     return output.Refuse(absl::StrCat(options.output_path, ": ", std::strerror(errno)));
@@ -112,7 +122,7 @@ void AddGet(CLI::App& app, Action& action) {
   const auto options = std::make_shared<GetOptions>();
   AddVerbatim(*command, "KEY", options->key, "The key")->required();
   command->add_flag("--from-store", options->from_store, "Read past the near tier");
-  command->add_flag("--fresh-only", options->fresh_only, "Take a stale value for none");
+  command->add_flag("--fresh-only", options->fresh_only, "Take a stale or degraded value for none");
   AddDuration(*command, "--wait", options->wait_ms, "Wait so long for a value that is being loaded, besides --timeout");
   command->add_option("-o,--output", options->output_path, "Write the value to this file; -: stdout")
       ->type_name("FILE")

@@ -32,6 +32,10 @@ std::string CheckEntity(const std::string& text) {
 
 // What was done, for people.
 std::string Describe(const InvalidateOptions& options, const v1::InvalidateResponse& response) {
+  if (response.deferred()) {
+    return "deferred: the service cannot reach its store; one replica has done it, the others will once the store is "
+           "back";
+  }
   const std::string done = options.soft ? "made stale" : "dropped";
   if (options.all) return done + " the whole namespace";
   std::vector<std::string> parts;
@@ -76,6 +80,7 @@ ExitCode RunInvalidate(const InvalidateOptions& options, const Connection& conne
     if (options.soft) object["soft"] = true;
     if (options.groups() > 0) object["groups"] = options.groups();
     if (response.collapsed()) object["collapsed"] = true;
+    if (response.deferred()) object["deferred"] = true;
     output.Json(object);
   } else {
     output.Line(Describe(options, response));

@@ -67,9 +67,12 @@ ExitCode RunSet(const SetOptions& options, const Connection& connection, Output&
   if (status.error_code() == grpc::StatusCode::ABORTED) return output.FailCondition(status, CurrentVersion(context));
   if (!status.ok()) return output.Fail(status);
   if (output.json()) {
-    output.Json({{"version", std::to_string(response.version())}, {"ttl_ms", response.ttl_ms()}});
+    nlohmann::ordered_json object = {{"version", std::to_string(response.version())}, {"ttl_ms", response.ttl_ms()}};
+    if (response.degraded()) object["degraded"] = true;
+    output.Json(object);
   } else {
-    output.Line(absl::StrCat("version ", response.version(), ", ttl ", HumanMillis(response.ttl_ms())));
+    output.Line(absl::StrCat("version ", response.version(), ", ttl ", HumanMillis(response.ttl_ms()),
+                             response.degraded() ? ", kept by one replica alone until the store is back" : ""));
   }
   return ExitCode::kOk;
 }

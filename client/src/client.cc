@@ -176,15 +176,16 @@ void Client::DoSet(std::string key, std::string value, SetOptions options, Callb
   std::vector<KeyIdentity> identities = {maker.Identify(options.name_space, key)};
   maker.BeforeWrite(identities);
   CallSpec spec = maker.Spec(options.deadline, /*repeatable=*/false, identities.front().route);
-  internal::SetCall::Start(
-      &maker.env, std::move(spec), internal::ToMessage(std::move(key), std::move(value), options), nullptr,
-      [&maker, began = impl_->Now(), identities = std::move(identities), done = std::move(done)](
-          const absl::Status& status, v1::SetResponse&& response, const CallEnd& end) mutable {
-        maker.AfterWrite(identities, status, end.replica);
-        maker.Report("Set", status, began, end.attempts, 1);
-        if (!status.ok()) return std::move(done)(status);
-        std::move(done)(SetResult{response.version(), std::chrono::milliseconds(response.ttl_ms())});
-      });
+  internal::SetCall::Start(&maker.env, std::move(spec), internal::ToMessage(std::move(key), std::move(value), options),
+                           nullptr,
+                           [&maker, began = impl_->Now(), identities = std::move(identities), done = std::move(done)](
+                               const absl::Status& status, v1::SetResponse&& response, const CallEnd& end) mutable {
+                             maker.AfterWrite(identities, status, end.replica);
+                             maker.Report("Set", status, began, end.attempts, 1);
+                             if (!status.ok()) return std::move(done)(status);
+                             std::move(done)(SetResult{response.version(), std::chrono::milliseconds(response.ttl_ms()),
+                                                       response.degraded()});
+                           });
 }
 
 void Client::DoTouch(std::string key, TouchOptions options, Callback<absl::StatusOr<bool>> done) {
@@ -233,7 +234,7 @@ void Client::DoInvalidate(Invalidation what, CallOptions options, Callback<absl:
         if (any_key) maker.AfterWriteOfAll(name_space, status, end.replica);
         maker.Report("Invalidate", status, began, end.attempts, count);
         if (!status.ok()) return std::move(done)(status);
-        std::move(done)(InvalidateResult{response.dropped(), response.collapsed()});
+        std::move(done)(InvalidateResult{response.dropped(), response.collapsed(), response.deferred()});
       });
 }
 

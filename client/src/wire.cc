@@ -148,6 +148,7 @@ Hit ToHit(const v1::GetResponse& response, EntryRef entry) {
   hit.ttl = std::chrono::milliseconds(response.ttl_ms());
   hit.hard_ttl = std::chrono::milliseconds(HardTtlMillis(response));
   hit.absent = response.status() == v1::STATUS_ABSENT;
+  hit.degraded = response.degraded();
   return hit;
 }
 
@@ -165,11 +166,14 @@ Hit ToNearHit(EntryRef entry, int64_t now_nanos) {
 }
 
 bool IsFreshHit(const v1::GetResponse& response) {
-  return IsHit(response) && response.freshness() == v1::FRESHNESS_FRESH && response.ttl_ms() > 0;
+  return IsHit(response) && response.freshness() == v1::FRESHNESS_FRESH && response.ttl_ms() > 0 &&
+         !response.degraded();
 }
 
 absl::StatusOr<SetResult> FromMessage(const v1::BatchSetResult& result) {
-  if (result.code() == 0) return SetResult{result.version(), std::chrono::milliseconds(result.ttl_ms())};
+  if (result.code() == 0) {
+    return SetResult{result.version(), std::chrono::milliseconds(result.ttl_ms()), result.degraded()};
+  }
   absl::Status status(static_cast<absl::StatusCode>(result.code()), result.message());
   if (status.code() == absl::StatusCode::kAborted && result.version() != 0) SetCurrentVersion(status, result.version());
   return status;

@@ -34,7 +34,8 @@ Hit ToHit(const v1::GetResponse& response, EntryRef entry);
 // A hit of the client's near cache.
 Hit ToNearHit(EntryRef entry, int64_t now_nanos);
 
-// May it be kept by the client at all? Never what is stale, nor what a later release calls otherwise (COHERENCE P1).
+// May it be kept by the client at all? Never what is stale or degraded, nor what a later release calls otherwise
+// (COHERENCE P1).
 bool IsFreshHit(const v1::GetResponse& response);
 
 absl::StatusOr<SetResult> FromMessage(const v1::BatchSetResult& result);

@@ -67,6 +67,9 @@ struct Hit {
   // It says that it is known that there is none. An entry as others are, with a version and a time to live, but its
   // value is of no bytes: who reads one must look.
   bool absent = false;
+  // The service could not reach its store, and answered with what one replica had in its memory: somebody may have
+  // written or invalidated the key since. `fresh_only` takes it for a miss.
+  bool degraded = false;
 };
 
 // An entry, or nothing: a miss.
@@ -150,6 +153,8 @@ struct SetOptions {
 struct SetResult {
   uint64_t version = 0;
   std::chrono::milliseconds ttl{0};  // what it was given, after the namespace's jitter
+  // The service could not reach its store: one replica keeps the entry in its memory, until the store is back.
+  bool degraded = false;
 };
 
 // One entry of a BatchSet or a Warm.
@@ -207,6 +212,9 @@ struct InvalidateResult {
   int64_t dropped = 0;
   // There were too many live tags or patterns: the whole namespace was dropped instead.
   bool collapsed = false;
+  // The service could not reach its store: what was named is dropped on one replica, and will be everywhere once the
+  // store is back. Until then others may answer with it, and it is lost if that replica ends before.
+  bool deferred = false;
 };
 
 // One result for each key or entry, in the order of the call.

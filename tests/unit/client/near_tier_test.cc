@@ -204,5 +204,18 @@ TEST_F(NearTierTest, NamespacesDoNotMix) {
   EXPECT_FALSE(near_.Find(other, NearCache::Hash(other), clock_.NowNanos()));
 }
 
+// COHERENCE P1, D4: one replica remembers it, and others may have written since.
+TEST(FreshHits, OneThatIsDegradedIsNone) {
+  v1::GetResponse response;
+  response.set_status(v1::STATUS_HIT);
+  response.set_freshness(v1::FRESHNESS_FRESH);
+  response.set_ttl_ms(1'000);
+  EXPECT_TRUE(IsFreshHit(response));
+  EXPECT_FALSE(ToHit(response, ToEntry(response, 0)).degraded);
+  response.set_degraded(true);
+  EXPECT_FALSE(IsFreshHit(response));
+  EXPECT_TRUE(ToHit(response, ToEntry(response, 0)).degraded);
+}
+
 }  // namespace
 }  // namespace larder::internal
