@@ -281,15 +281,32 @@ def test_it_is_back_soon_after_redis_is(start, redis, how):
     assert max(late) <= BACK_WITHIN
 
 
-def p99_micros(client, key, degraded):
-    """Of near hits, as a caller sees them."""
+def engine_p99_micros(before, after):
+    """Of the near hits between two looks at the metrics, inside the engine; linear within a bucket."""
+    buckets = {}
+    for (name, labels), value in after.items():
+        if name == "cache_operation_seconds_bucket" and ("result", "near_hit") in labels:
+            bound = float(dict(labels)["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + value - before[name, labels]
+    wanted = 0.99 * buckets[float("inf")]
+    low_bound, low = 0.0, 0.0
+    for bound in sorted(buckets):
+        if buckets[bound] >= wanted:
+            return (low_bound + (bound - low_bound) * (wanted - low) / (buckets[bound] - low)) * 1e6
+        low_bound, low = bound, buckets[bound]
+    raise AssertionError(buckets)
+
+
+def p99_micros(server, client, key, degraded):
+    """Of near hits, as a caller sees them and inside the engine."""
     times = []
+    before = server.metrics()
     for _ in range(1_000):
         began = time.perf_counter()
         answer = client.get(key)
         times.append(time.perf_counter() - began)
         assert answer.tier == NEAR and answer.degraded == degraded
-    return statistics.quantiles(times, n=100)[98] * 1e6
+    return statistics.quantiles(times, n=100)[98] * 1e6, engine_p99_micros(before, server.metrics())
 
 
 def test_near_hits_take_no_longer_without_redis(start, redis):
@@ -300,14 +317,16 @@ def test_near_hits_take_no_longer_without_redis(start, redis):
         client.set(b"key", b"value")
         eventually(lambda: total(server.metrics(), "cache_coherence_mode", mode="tracking") == 1, "tracking")
         fill_near(client, [b"key"])
-        time.sleep(2 * NEAR_MAX_AGE)
-        fill_near(client, [b"key"])
-        up.append(p99_micros(client, b"key", degraded=False))
+        # Until the news of the Set are over, and only the lease answers for the entry.
+        eventually(lambda: client.get(b"key").tier == NEAR and client.get(b"key").age_ms > 200, "a tracked near entry")
+        up.append(p99_micros(server, client, b"key", degraded=False))
         lose(redis, [server], "pause")
         eventually(lambda: outcome(client, b"key") == (b"value", True), "a degraded answer")
-        down.append(p99_micros(client, b"key", degraded=True))
+        down.append(p99_micros(server, client, b"key", degraded=True))
         redis.resume()
         recovered([server])
-    before, after = statistics.median(up), statistics.median(down)
-    print(f"near hits, p99 of 1,000, median of 5: {before:.0f} us with Redis, {after:.0f} us without")
-    assert SLOW or after <= before + max(50.0, before / 10)
+    for who, with_redis, without in zip(("caller", "engine"), zip(*up), zip(*down)):
+        before, after = statistics.median(with_redis), statistics.median(without)
+        print(f"near hits, p99 of 1,000, median of 5, {who}: {before:.0f} us with Redis, {after:.0f} us without")
+        # A sanitizer's build on a busy machine says nothing of what a caller sees.
+        assert (SLOW and who == "caller") or after <= before + max(50.0, before / 10)
