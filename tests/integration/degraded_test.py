@@ -260,6 +260,8 @@ def test_a_set_without_an_answer_holds_nothing_but_its_key_back(start, redis):
     redis.pause()
     with fails(grpc.StatusCode.DEADLINE_EXCEEDED):
         client.set(b"key", b"new", timeout=0.05)
+    # The server's clock runs a moment behind the caller's.
+    eventually(lambda: total(server.metrics(), "cache_writes_total", operation="set", result="error") == 1, "the end")
     redis.resume()
     eventually(lambda: outcome(client, b"other", read_from=READ_FROM_STORE) == (b"value", False), "another key")
     recovered([server])
