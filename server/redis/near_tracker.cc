@@ -127,6 +127,7 @@ void NearTracker::OnServer(RedisReplyPtr reply) {
 }
 
 void NearTracker::BeginTracking() {
+  was_registered_ = false;
   RedisPipeline pipeline;
   pipeline.AddLoad(Script::kRegister, KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or("")));
   // Not NOLOOP: where another has touched a key in the same turn, Redis would keep that to itself too.
@@ -283,8 +284,10 @@ void NearTracker::OnRegistered(RedisReplyView reply) {
   if (!answer.ok()) return Refuse(std::string(answer.status().message()));
   expected_ = Answer::kControl;
   const Registration registration = membership_.Take(*answer, registered_as_);
-  // COHERENCE S1: it was passed over meanwhile. What it holds may be older than what was written then.
-  if (!registration.was_member) holder_->OnChanged("", "");
+  // COHERENCE S1: it was passed over meanwhile. What it holds may be older than what was written then; but for what it
+  // has read since the session began, of which all is told that comes before this answer.
+  if (!registration.was_member && was_registered_) holder_->OnChanged("", "");
+  was_registered_ = true;
   registered_ = registration.counts;
   is_whole_ = registered_;
 }

@@ -117,6 +117,7 @@ class NearTracker final : private RedisSession::Listener {
   std::unique_ptr<RedisHandshake> handshake_;
   std::vector<RedisReplyPtr> facts_;  // what the server is, as far as it has answered
   std::string identity_;              // of the session's server
+  bool was_registered_ = false;       // in this session
   ScriptHashes hashes_;               // of the one script that is needed here
   int64_t told_of_other_nanos_ = 0;   // when the store was last told to look again
 
