@@ -22,11 +22,13 @@ def make_certificates(folder):
 
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for name in ("authority", "stranger"):
-        openssl("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+        out = ["-keyout", f"{name}.key", "-out", f"{name}.pem"]
+        openssl("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}", *out)
     openssl("req", *new_key, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr")
     (folder / "server.ext").write_text("subjectAltName=IP:127.0.0.1\n", "ascii")
     signed_by = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"]
-    openssl("x509", "-req", "-days", "2", "-in", "server.csr", *signed_by, "-extfile", "server.ext", "-out", "server.pem")
+    names = ["-extfile", "server.ext"]
+    openssl("x509", "-req", "-days", "2", "-in", "server.csr", *signed_by, *names, "-out", "server.pem")
     return folder
 
 
@@ -144,7 +146,8 @@ class Fleet:
 
     @property
     def url(self):
-        return "redis+sentinel://" + ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels) + f"/{MASTER}"
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{MASTER}"
 
     def _complete(self):
         for sentinel in self.sentinels:
