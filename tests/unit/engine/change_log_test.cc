@@ -192,9 +192,9 @@ TEST_F(ChangeLogTest, TheClockTellsWhatIsNewToIt) {
   clock.Apply({.generation = 1, .epoch = 2, .since = 1, .stamps = {stamp(2, "b")}, .sequence = 2}, &log_);
   clock.Apply({.generation = 1, .epoch = 2, .since = 1, .stamps = {stamp(2, "b")}, .sequence = 3}, &log_);
   EXPECT_EQ(NamesAfter(begin + 2), std::vector<std::string>{"b"}) << "once";
-  EXPECT_FALSE(clock.Apply({.generation = 1, .epoch = 2, .since = 2, .floor = 2, .sequence = 4}, &log_));
+  EXPECT_FALSE(clock.Apply({.generation = 1, .epoch = 2, .since = 2, .stamps = {}, .floor = 2, .sequence = 4}, &log_));
   EXPECT_TRUE(NamesAfter(begin + 3).empty()) << "swept, but known";
-  EXPECT_TRUE(clock.Apply({.generation = 1, .epoch = 9, .since = 2, .floor = 8, .sequence = 5}, &log_));
+  EXPECT_TRUE(clock.Apply({.generation = 1, .epoch = 9, .since = 2, .stamps = {}, .floor = 8, .sequence = 5}, &log_));
   EXPECT_EQ(NamesAfter(begin + 3), std::vector<std::string>{"gap"}) << "stamps may have been missed";
   clock.Forget(8);
   clock.Apply({.generation = 1, .epoch = 9, .since = 2, .stamps = {stamp(7, "late")}, .sequence = 6}, &log_);
