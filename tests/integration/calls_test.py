@@ -27,7 +27,8 @@ def version_in_trailer(error):
 
 
 def test_a_miss_is_an_answer(client, key):
-    assert client.get(key) == cache_pb2.GetResponse(status=cache_pb2.STATUS_MISS)
+    answer = client.get(key)
+    assert answer == cache_pb2.GetResponse(status=cache_pb2.STATUS_MISS, incarnation=answer.incarnation)
 
 
 def test_get_tells_all_about_a_hit(client, key):
