@@ -91,7 +91,6 @@ class Checker {
     const Written& written = found->second;
     if (written.key != read.key) return absl::StrCat("a value that was written under key ", written.key);
     if (written.refused) return "a value whose write was refused";
-    if (read.degraded) return "";
     return JudgeAge(read, written);
   }
 
@@ -117,6 +116,7 @@ class Checker {
     };
     std::string what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
                                "which the same replica had acknowledged");
+    if (read.degraded) return what;
     if (what.empty()) what = too_old(floors.strong.At(read.invoked), "which had been acknowledged as STRONG");
     if (what.empty() && read.from_store) {
       what = too_old(floors.all.At(read.invoked), "which had been acknowledged, and it asked the store");

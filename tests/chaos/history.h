@@ -71,9 +71,9 @@ struct Violation {
 // answered as stale or degraded must not bring a value that was written, or loaded, before the invocation of a write
 // that was acknowledged before the Get was invoked by the same replica, by any as STRONG, or by any more than `delta`
 // earlier; by any at all if the Get went past the near tier. One that was answered as stale must keep that too, but for
-// SOFT invalidations. A value that nobody wrote under the key, or whose write was refused, must not be seen at all.
-// Writes of unknown outcome raise no floor and are never below one. Blocks for as long as it takes: about a second for
-// a million operations.
+// SOFT invalidations; a degraded one what the same replica had acknowledged. A value that nobody wrote under the key,
+// or whose write was refused, must not be seen at all. Writes of unknown outcome raise no floor and are never below
+// one. Blocks for as long as it takes: about a second for a million operations.
 std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const CheckOptions& options);
 
 }  // namespace larder::chaos

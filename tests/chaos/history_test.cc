@@ -143,6 +143,10 @@ TEST(HistoryTest, DegradedAnswersAreForFaultsAlone) {
   const std::vector<Operation> history = {Set(1, 0, 100), Set(2, 200, 300), degraded};
   EXPECT_THAT(Check(history, {{.begin = 4'000, .end = 6'000}}), IsEmpty());
   EXPECT_THAT(Check(history, {{.begin = 1'000, .end = 2'000}}), HasSubstr("degraded answer without"));
+  Operation own = degraded;
+  own.replica = 0;
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), own}, {{.begin = 4'000, .end = 6'000}}),
+              HasSubstr("same replica"));
 }
 
 TEST(HistoryTest, ReadsThatFailedSayNothing) {

@@ -116,6 +116,7 @@ struct Workload::Client {
     if (answer.status() == v1::STATUS_HIT) {
       read.value = ParseValue(read.key, answer.value());
       read.stale = answer.freshness() == v1::FRESHNESS_STALE;
+      read.degraded = answer.degraded();
       read.near = answer.tier() == v1::TIER_NEAR;
     }
     history.push_back(read);
@@ -199,6 +200,7 @@ struct Workload::Client {
     write.value = value;
     write.invoked = Now();
     write.outcome = OutcomeOf(stub->Set(&context, request, &answer));
+    if (answer.degraded()) write.outcome = Outcome::kUnknown;
     write.returned = Now();
     history.push_back(write);
   }
@@ -237,6 +239,7 @@ struct Workload::Client {
     Operation write{
         .kind = OperationKind::kInvalidate, .replica = replica, .invoked = Now(), .strong = strong, .soft = soft};
     write.outcome = OutcomeOf(stub->Invalidate(&context, request, &answer));
+    if (answer.deferred()) write.outcome = Outcome::kUnknown;
     write.returned = Now();
     NoteForKeys(write, concerns);
   }
