@@ -31,7 +31,11 @@ class Holder final : public NearHolder {
     return found == known_.end() ? ClockPosition{} : found->second;
   }
   void OnChanged(std::string_view, std::string_view) override {}
-  void OnCurrent(std::string_view, const ControlUpdate&, int64_t) override { renewals_.fetch_add(1); }
+  void OnBegin() override {}
+  bool OnCurrent(std::string_view, const ControlUpdate&, int64_t) override {
+    renewals_.fetch_add(1);
+    return true;
+  }
   void OnControl(std::string_view name_space, const ControlUpdate& update) override {
     MutexLock lock(&mutex_);
     known_[std::string(name_space)] = {update.generation, update.epoch};

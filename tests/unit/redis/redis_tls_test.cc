@@ -56,10 +56,12 @@ class Holder final : public NearHolder {
     MutexLock lock(&mutex_);
     if (name_space == "default") changed_.emplace_back(key);
   }
-  void OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t) override {
+  void OnBegin() override {}
+  bool OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t) override {
     MutexLock lock(&mutex_);
     if (name_space == "default") known_.epoch = update.epoch;
     ++renewals_;
+    return true;
   }
   void OnControl(std::string_view, const ControlUpdate& update) override {
     MutexLock lock(&mutex_);
