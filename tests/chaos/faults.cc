@@ -48,28 +48,26 @@ Direction AnyDirection(Random& random) {
                     Direction::kBoth}[static_cast<size_t>(Between(random, 0, 2))];
 }
 
-void Report(const absl::Status& status, const char* what) {
-  if (!status.ok()) std::fprintf(stderr, "%s: %s\n", what, std::string(status.message()).c_str());
-}
-
 // --- Replicas ---
 
-void KillReplica(Fleet& fleet, Random& random) {
-  LarderServer& replica = fleet.replica(AnyReplica(random));
-  replica.Kill();
+absl::Status KillReplica(Fleet& fleet, Random& random, FaultTimes& times) {
+  const int i = AnyReplica(random);
+  fleet.replica(i).Kill();
+  times.ends.push_back({.replica = i, .time = SystemClock().NowNanos()});
   SleepMillis(Between(random, 0, 300));
-  Report(replica.Restart(), "a replica does not start again");
+  return fleet.replica(i).Restart();
 }
 
-void StopReplica(Fleet& fleet, Random& random) {
+absl::Status StopReplica(Fleet& fleet, Random& random, FaultTimes&) {
   LarderServer& replica = fleet.replica(AnyReplica(random));
   replica.Pause();
   SleepMillis(Between(random, 100, 2'500));
   replica.Resume();
+  return absl::OkStatus();
 }
 
 // With reads of the store under way, whose answers then wait for it.
-void StopSlowReplica(Fleet& fleet, Random& random) {
+absl::Status StopSlowReplica(Fleet& fleet, Random& random, FaultTimes&) {
   const int i = AnyReplica(random);
   fleet.store_link(i).Delay(Which::kUnmarked, Direction::kToClient, Millis(Between(random, 20, 120)));
   SleepMillis(Between(random, 100, 300));
@@ -77,141 +75,162 @@ void StopSlowReplica(Fleet& fleet, Random& random) {
   SleepMillis(Between(random, 1'200, 2'500));
   fleet.replica(i).Resume();
   fleet.store_link(i).Heal();
+  return absl::OkStatus();
 }
 
 // --- Redis ---
 
-void StopRedis(Fleet& fleet, Random& random) {
+absl::Status StopRedis(Fleet& fleet, Random& random, FaultTimes&) {
   fleet.redis().Pause();
   SleepMillis(Between(random, 50, 1'800));
   fleet.redis().Resume();
+  return absl::OkStatus();
 }
 
-void RestartRedisWithData(Fleet& fleet, Random& random) {
+absl::Status RestartRedisWithData(Fleet& fleet, Random& random, FaultTimes&) {
   static_cast<void>(fleet.redis().Command({"SHUTDOWN", "SAVE"}));  // it hangs up rather than answer
   fleet.redis().Stop();
   SleepMillis(Between(random, 0, 500));
-  Report(fleet.redis().Restart(), "Redis does not start again");
+  return fleet.redis().Restart();
 }
 
 // What was acknowledged since the snapshot is lost, and what was replaced since comes back.
-void RestartRedisWithOldData(Fleet& fleet, Random& random) {
-  Report(fleet.redis().Command({"SAVE"}).status(), "Redis does not save");
+absl::Status RestartRedisWithOldData(Fleet& fleet, Random& random, FaultTimes&) {
+  if (absl::Status status = fleet.redis().Command({"SAVE"}).status(); !status.ok()) return status;
   SleepMillis(Between(random, 100, 800));
   fleet.redis().Kill();
   SleepMillis(Between(random, 0, 300));
-  Report(fleet.redis().Restart(), "Redis does not start again");
+  return fleet.redis().Restart();
 }
 
-void RestartRedisWithoutData(Fleet& fleet, Random& random) {
+absl::Status RestartRedisWithoutData(Fleet& fleet, Random& random, FaultTimes&) {
+  if (absl::Status status = fleet.RemoveSnapshot(); !status.ok()) return status;
   fleet.redis().Kill();
-  fleet.RemoveSnapshot();
   SleepMillis(Between(random, 0, 300));
-  Report(fleet.redis().Restart(), "Redis does not start again");
+  return fleet.redis().Restart();
 }
 
-void Flush(Fleet& fleet, Random&) { static_cast<void>(fleet.redis().Command({"FLUSHALL"})); }
+absl::Status Flush(Fleet& fleet, Random&, FaultTimes&) {
+  static_cast<void>(fleet.redis().Command({"FLUSHALL"}));
+  return absl::OkStatus();
+}
 
-void DropControlRecord(Fleet& fleet, Random&) {
+absl::Status DropControlRecord(Fleet& fleet, Random&, FaultTimes&) {
   static_cast<void>(fleet.redis().Command({"DEL", "larder:{default}:ctl"}));
+  return absl::OkStatus();
 }
 
 // --- Links to Redis ---
 
-void CutNews(Fleet& fleet, Random& random) {
+absl::Status CutNews(Fleet& fleet, Random& random, FaultTimes&) {
   for (int i = Between(random, 1, 6); i > 0; --i) {
     OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Close(Which::kMarked); });
     SleepMillis(Between(random, 10, 300));
   }
+  return absl::OkStatus();
 }
 
-void HoldNews(Fleet& fleet, Random& random) {
+absl::Status HoldNews(Fleet& fleet, Random& random, FaultTimes&) {
   const Direction direction = AnyDirection(random);
   OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Hold(Which::kMarked, direction); });
   SleepMillis(Between(random, 200, 2'500));
   HealStoreLinks(fleet);
+  return absl::OkStatus();
 }
 
-void DelayNews(Fleet& fleet, Random& random) {
+absl::Status DelayNews(Fleet& fleet, Random& random, FaultTimes&) {
   const int64_t delay = Millis(Between(random, 5, 700));
   const Direction direction = AnyDirection(random);
   OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Delay(Which::kMarked, direction, delay); });
   SleepMillis(Between(random, 500, 2'500));
   HealStoreLinks(fleet);
+  return absl::OkStatus();
 }
 
-void DelayStore(Fleet& fleet, Random& random) {
+absl::Status DelayStore(Fleet& fleet, Random& random, FaultTimes&) {
   const int64_t delay = Millis(Between(random, 2, 120));
   const Direction direction = AnyDirection(random);
   OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Delay(Which::kUnmarked, direction, delay); });
   SleepMillis(Between(random, 500, 2'000));
   HealStoreLinks(fleet);
+  return absl::OkStatus();
 }
 
-void HoldStore(Fleet& fleet, Random& random) {
+absl::Status HoldStore(Fleet& fleet, Random& random, FaultTimes&) {
   const Direction direction = AnyDirection(random);
   OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Hold(Which::kUnmarked, direction); });
   SleepMillis(Between(random, 100, 2'500));
   HealStoreLinks(fleet);
+  return absl::OkStatus();
 }
 
 // Long enough for much to be told at once, not so long that the connections are given up.
-void HoldLink(Fleet& fleet, Random& random) {
+absl::Status HoldLink(Fleet& fleet, Random& random, FaultTimes&) {
   TcpProxy& link = fleet.store_link(AnyReplica(random));
   link.Hold(Which::kAll, AnyDirection(random));
   SleepMillis(Between(random, 800, 1'800));
   link.Heal();
+  return absl::OkStatus();
 }
 
 // What was read before comes when others have long since written.
-void HoldAnswers(Fleet& fleet, Random& random) {
+absl::Status HoldAnswers(Fleet& fleet, Random& random, FaultTimes&) {
   TcpProxy& link = fleet.store_link(AnyReplica(random));
   link.Hold(Which::kUnmarked, Direction::kToClient);
   SleepMillis(Between(random, 1'400, 1'900));
   link.Heal();
+  return absl::OkStatus();
 }
 
-void CutStore(Fleet& fleet, Random& random) {
+absl::Status CutStore(Fleet& fleet, Random& random, FaultTimes&) {
   OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Close(Which::kUnmarked); });
+  return absl::OkStatus();
 }
 
-void ResetLinks(Fleet& fleet, Random& random) {
+absl::Status ResetLinks(Fleet& fleet, Random& random, FaultTimes&) {
   for (int i = Between(random, 1, 4); i > 0; --i) {
     OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Reset(Which::kAll); });
     SleepMillis(Between(random, 10, 300));
   }
+  return absl::OkStatus();
 }
 
-void TruncateLinks(Fleet& fleet, Random& random) {
+absl::Status TruncateLinks(Fleet& fleet, Random& random, FaultTimes&) {
   const auto bytes = static_cast<size_t>(Between(random, 1, 4'000));
   const Direction direction = AnyDirection(random);
   OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Truncate(Which::kAll, direction, bytes); });
   SleepMillis(Between(random, 10, 300));
+  return absl::OkStatus();
 }
 
-void RefuseLinks(Fleet& fleet, Random& random) {
+absl::Status RefuseLinks(Fleet& fleet, Random& random, FaultTimes&) {
   OnSomeLinks(fleet, random, [](TcpProxy& link) {
     link.Refuse();
     link.Reset(Which::kAll);
   });
   SleepMillis(Between(random, 50, 1'500));
   HealStoreLinks(fleet);
+  return absl::OkStatus();
 }
 
 // --- Calls ---
 
-void ResetCalls(Fleet& fleet, Random& random) { fleet.call_link(AnyReplica(random)).Reset(Which::kAll); }
+absl::Status ResetCalls(Fleet& fleet, Random& random, FaultTimes&) {
+  fleet.call_link(AnyReplica(random)).Reset(Which::kAll);
+  return absl::OkStatus();
+}
 
-void DelayCalls(Fleet& fleet, Random& random) {
+absl::Status DelayCalls(Fleet& fleet, Random& random, FaultTimes&) {
   TcpProxy& link = fleet.call_link(AnyReplica(random));
   link.Delay(Which::kAll, AnyDirection(random), Millis(Between(random, 5, 200)));
   SleepMillis(Between(random, 100, 600));
   link.Heal();
+  return absl::OkStatus();
 }
 
 struct Fault {
   std::string_view name;
-  void (*make)(Fleet&, Random&);
+  absl::Status (*make)(Fleet&, Random&, FaultTimes&);
 };
 
 constexpr std::array kFaults = {
@@ -262,8 +281,8 @@ FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& o
   return plan;
 }
 
-std::vector<Window> MakeFaults(const FaultPlan& plan, Fleet& fleet) {
-  std::vector<Window> windows;
+absl::StatusOr<FaultTimes> MakeFaults(const FaultPlan& plan, Fleet& fleet) {
+  FaultTimes times;
   for (const FaultPlan::Step& step : plan.steps) {
     SleepMillis(step.pause_millis);
     const auto fault =
@@ -272,10 +291,10 @@ std::vector<Window> MakeFaults(const FaultPlan& plan, Fleet& fleet) {
     const int64_t begin = SystemClock().NowNanos();
     // Of no concern to any replica that counts on a clock that nobody sets.
     fleet.StepWallClock(Millis(Between(random, -10'000, 10'000)));
-    fault->make(fleet, random);
-    windows.push_back({begin, SystemClock().NowNanos() + kRecovery});
+    if (absl::Status status = fault->make(fleet, random, times); !status.ok()) return status;
+    times.windows.push_back({begin, SystemClock().NowNanos() + kRecovery});
   }
-  return windows;
+  return times;
 }
 
 }  // namespace larder::chaos

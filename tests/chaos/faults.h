@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/types/span.h"
+#include "absl/status/statusor.h"
 #include "tests/chaos/fleet.h"
 #include "tests/chaos/history.h"
 
@@ -29,9 +29,15 @@ struct FaultPlan {
 // `only`: of these faults, each of which must be one of FaultNames(); empty: of all.
 FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only);
 
-// Makes the faults of the plan, and leaves everything running and healed. Blocks for as long as they take, a few
-// seconds each at most. The windows in which they can be felt.
-std::vector<Window> MakeFaults(const FaultPlan& plan, Fleet& fleet);
+// When faults could be felt, and which replicas they ended.
+struct FaultTimes {
+  std::vector<Window> windows;
+  std::vector<End> ends;
+};
+
+// Makes the faults of the plan, and leaves everything running and healed, or says what does not run again. Blocks for
+// as long as they take, a few seconds each at most.
+absl::StatusOr<FaultTimes> MakeFaults(const FaultPlan& plan, Fleet& fleet);
 
 }  // namespace larder::chaos
 

@@ -30,8 +30,9 @@ std::string ConfigOf(const Fleet::Options& options) {
                       options.sweep_interval_nanos / kNanosPerMilli,
                       "ms, max_keys_per_second: 1000000, step_keys: 1000}\n"
                       "defaults: {near_max_age: ",
-                      lease,
-                      ", ttl_jitter: 0}\n"
+                      lease, ", ttl_jitter: 0, degraded_max_age: ", options.degraded_max_age_nanos / kNanosPerMilli,
+                      "ms, on_store_loss: ", options.on_store_loss,
+                      "}\n"
                       "store: {redis: {operation_timeout: ",
                       options.store_timeout_nanos / kNanosPerMilli, "ms}}\n");
 }
@@ -93,6 +94,7 @@ absl::Status Fleet::AwaitTracking() {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
   for (const auto& replica : replicas_) {
     while (replica->Metric("cache_coherence_mode", {"mode=\"tracking\""}) != 1) {
+      if (!replica->running()) return absl::InternalError("a replica has ended by itself");
       if (std::chrono::steady_clock::now() > deadline) return absl::UnavailableError("a replica hears of no changes");
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
@@ -102,11 +104,12 @@ absl::Status Fleet::AwaitTracking() {
 
 void Fleet::StepWallClock(int64_t nanos) { wall_step_->fetch_add(nanos); }
 
-void Fleet::RemoveSnapshot() {
+absl::Status Fleet::RemoveSnapshot() {
   absl::StatusOr<std::string> folder = redis_->Command({"CONFIG", "GET", "dir"});
-  if (!folder.ok()) return;
-  std::error_code ignored;
+  if (!folder.ok()) return folder.status();
+  std::error_code ignored;  // there may be none
   std::filesystem::remove(folder->substr(folder->find('\n') + 1) + "/dump.rdb", ignored);
+  return absl::OkStatus();
 }
 
 }  // namespace larder::chaos

@@ -28,6 +28,8 @@ class Fleet {
     int64_t lease_nanos = 0;
     int64_t store_timeout_nanos = 0;   // of one operation
     int64_t sweep_interval_nanos = 0;  // at least 100 ms
+    int64_t degraded_max_age_nanos = 0;
+    std::string on_store_loss = "near_only";
   };
 
   // Returns once all serve and hear of changes.
@@ -39,18 +41,20 @@ class Fleet {
   TcpProxy& store_link(int i) { return *store_links_[static_cast<size_t>(i)]; }
   TcpProxy& call_link(int i) { return *call_links_[static_cast<size_t>(i)]; }
 
+  // OK once all replicas, none of which has ended by itself, hear of changes.
+  absl::Status AwaitTracking();
+
   // Sets the clock on which a replica would count that trusts one that can be set. Those that keep the rules have none.
   void StepWallClock(int64_t nanos);
 
-  // Removes what Redis would load when it starts again.
-  void RemoveSnapshot();
+  // Removes what Redis, which must be running, would load when it starts again.
+  absl::Status RemoveSnapshot();
 
  private:
   Fleet() = default;
 
   absl::Status MakeFolder();
   absl::Status StartReplica(const Options& options, int i);
-  absl::Status AwaitTracking();
 
   std::string folder_;
   std::atomic<int64_t>* wall_step_ = nullptr;  // in a file that the replicas map

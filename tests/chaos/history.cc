@@ -58,6 +58,7 @@ struct Floors {
 struct Written {
   int key = 0;
   bool refused = false;
+  int64_t begun = 0;         // invoked, or loaded
   int64_t settled = kNever;  // from then on a write that is invoked comes after it
 };
 
@@ -66,10 +67,14 @@ class Checker {
   explicit Checker(const CheckOptions& options)
       : options_(options),
         any_(static_cast<size_t>(options.keys), Floors(options.replicas)),
-        hard_(static_cast<size_t>(options.keys), Floors(options.replicas)) {}
+        hard_(static_cast<size_t>(options.keys), Floors(options.replicas)),
+        softened_(static_cast<size_t>(options.keys)),
+        deferred_(static_cast<size_t>(options.keys)) {}
 
   void AddWrite(const Operation& write) {
     if (write.kind != OperationKind::kInvalidate) written_[write.value] = Settled(write);
+    if (write.soft && write.outcome != Outcome::kRefused) softened_[static_cast<size_t>(write.key)].push_back(write);
+    if (write.local) deferred_[static_cast<size_t>(write.key)].push_back(write);
     // What a fill stores is no newer than what it was loaded from.
     if (write.outcome != Outcome::kDone || write.kind == OperationKind::kFill) return;
     any_[static_cast<size_t>(write.key)].Add(write);
@@ -81,9 +86,18 @@ class Checker {
     for (Floors& floors : hard_) floors.Seal();
   }
 
+  // COHERENCE P4: what the store was seen to have has landed, and must not land once more.
+  void AddSighting(const Operation& read) {
+    const auto found = written_.find(read.value);
+    if (read.near || read.degraded || found == written_.end() || found->second.settled != kNever) return;
+    int64_t& first = seen_.emplace(read.value, read.returned).first->second;
+    first = std::min(first, read.returned);
+  }
+
   // Empty: it may be.
   std::string Judge(const Operation& read) const {
     if (read.degraded && !IsInFault(read)) return "a degraded answer without a fault";
+    if (read.fresh_only && (read.stale || read.degraded)) return "a stale or degraded answer to fresh_only";
     if (read.stale && read.key >= options_.soft_keys) return "a stale answer without a SOFT invalidation";
     if (read.value == 0) return "";
     const auto found = written_.find(read.value);
@@ -91,31 +105,59 @@ class Checker {
     const Written& written = found->second;
     if (written.key != read.key) return absl::StrCat("a value that was written under key ", written.key);
     if (written.refused) return "a value whose write was refused";
+    if (read.stale && !WasSoftened(read, written)) return "a stale answer without a SOFT invalidation since its write";
     return JudgeAge(read, written);
   }
 
  private:
   static Written Settled(const Operation& write) {
-    Written written{.key = write.key, .refused = write.outcome == Outcome::kRefused};
+    Written written{.key = write.key, .refused = write.outcome == Outcome::kRefused, .begun = write.invoked};
     if (write.kind == OperationKind::kFill) {
-      written.settled = write.loaded;
+      written.begun = written.settled = write.loaded;
     } else if (write.outcome == Outcome::kDone) {
       written.settled = write.returned;
     }
     return written;
   }
 
+  bool WasSoftened(const Operation& read, const Written& written) const {
+    const std::vector<Operation>& all = softened_[static_cast<size_t>(read.key)];
+    return std::any_of(all.begin(), all.end(), [&](const Operation& soft) {
+      const bool may_be_later = soft.outcome != Outcome::kDone || soft.returned >= written.begun;
+      return soft.invoked <= read.returned && may_be_later;
+    });
+  }
+
+  // The latest invocation of an invalidation that the read's replica had deferred, and still knew of.
+  int64_t DeferredFloor(const Operation& read) const {
+    int64_t floor = 0;
+    for (const Operation& write : deferred_[static_cast<size_t>(read.key)]) {
+      if (write.replica != read.replica || write.returned >= read.invoked || (read.stale && write.soft)) continue;
+      const bool is_forgotten = std::any_of(options_.ends.begin(), options_.ends.end(), [&](const End& end) {
+        return end.replica == read.replica && end.time >= write.invoked && end.time <= read.returned;
+      });
+      if (!is_forgotten) floor = std::max(floor, write.invoked);
+    }
+    return floor;
+  }
+
   std::string JudgeAge(const Operation& read, const Written& written) const {
     const Floors& floors = (read.stale ? hard_ : any_)[static_cast<size_t>(read.key)];
+    const auto seen = seen_.find(read.value);
+    const int64_t settled = seen == seen_.end() ? written.settled : seen->second;
     const auto too_old = [&](int64_t floor, std::string_view whose) {
-      if (written.settled >= floor) return std::string();
+      if (settled >= floor) return std::string();
       return absl::StrFormat(
           "a value settled %.1f ms before the Get, replaced by a write invoked %.1f ms before it, %s",
-          static_cast<double>(read.invoked - written.settled) / 1e6, static_cast<double>(read.invoked - floor) / 1e6,
-          whose);
+          static_cast<double>(read.invoked - settled) / 1e6, static_cast<double>(read.invoked - floor) / 1e6, whose);
     };
     std::string what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
                                "which the same replica had acknowledged");
+    if (what.empty()) what = too_old(DeferredFloor(read), "which the same replica had deferred");
+    if (what.empty() && read.degraded) {
+      what = too_old(floors.all.At(read.invoked - options_.degraded_max_age - options_.delta),
+                     "acknowledged longer ago than a degraded answer may be old");
+    }
     if (read.degraded) return what;
     if (what.empty()) what = too_old(floors.strong.At(read.invoked), "which had been acknowledged as STRONG");
     if (what.empty() && read.from_store) {
@@ -135,6 +177,9 @@ class Checker {
   std::unordered_map<uint64_t, Written> written_;
   std::vector<Floors> any_;
   std::vector<Floors> hard_;  // SOFT invalidations left out
+  std::vector<std::vector<Operation>> softened_;
+  std::vector<std::vector<Operation>> deferred_;
+  std::unordered_map<uint64_t, int64_t> seen_;  // of unknown outcome: when first read from the store
 };
 
 }  // namespace
@@ -145,6 +190,9 @@ std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const
     if (operation.kind != OperationKind::kGet) checker.AddWrite(operation);
   }
   checker.Seal();
+  for (const Operation& operation : history) {
+    if (operation.kind == OperationKind::kGet && operation.outcome == Outcome::kDone) checker.AddSighting(operation);
+  }
   std::vector<Violation> violations;
   for (const Operation& operation : history) {
     if (operation.kind != OperationKind::kGet || operation.outcome != Outcome::kDone) continue;

@@ -39,11 +39,14 @@ struct Operation {
   int64_t loaded = 0;
   bool strong = false;
   bool soft = false;  // of an invalidation
+  // Deferred: of unknown outcome to all others, but done on its own replica for as long as that lives (COHERENCE D1).
+  bool local = false;
   // Of a Get.
   bool stale = false;
   bool degraded = false;
   bool near = false;
   bool from_store = false;  // it asked to go past the near tier
+  bool fresh_only = false;
 };
 
 // A time in which faults were made, and for a while after each in which the fleet may still feel them.
@@ -52,14 +55,23 @@ struct Window {
   int64_t end = 0;
 };
 
+// A replica that ended: what it alone knew is gone.
+struct End {
+  int replica = 0;
+  int64_t time = 0;
+};
+
 struct CheckOptions {
   // COHERENCE P1: by how much another replica may be behind a write that was acknowledged as BOUNDED.
   int64_t delta = 0;
+  // COHERENCE D4: how long after it was last known to be current an entry may be served as degraded.
+  int64_t degraded_max_age = 0;
   int keys = 0;
   int replicas = 0;
   // Keys from this one on are never invalidated as SOFT, and no entry expires in a run: nothing of them may be stale.
   int soft_keys = 0;
   std::vector<Window> faults = {};
+  std::vector<End> ends = {};
 };
 
 struct Violation {
@@ -67,13 +79,14 @@ struct Violation {
   std::string what;
 };
 
-// COHERENCE P1, P2, E5. For each key the floor rises with each acknowledged Set or Invalidate: a Get that was not
-// answered as stale or degraded must not bring a value that was written, or loaded, before the invocation of a write
-// that was acknowledged before the Get was invoked by the same replica, by any as STRONG, or by any more than `delta`
-// earlier; by any at all if the Get went past the near tier. One that was answered as stale must keep that too, but for
-// SOFT invalidations; a degraded one what the same replica had acknowledged. A value that nobody wrote under the key,
-// or whose write was refused, must not be seen at all. Writes of unknown outcome raise no floor and are never below
-// one. Blocks for as long as it takes: about a second for a million operations.
+// COHERENCE P1, P2, E5, D1, D4. For each key the floor rises with each acknowledged Set or Invalidate: a Get that was
+// not answered as stale or degraded must not bring a value that was written, or loaded, before the invocation of a
+// write that was acknowledged before the Get was invoked by the same replica, by any as STRONG, or by any more than
+// `delta` earlier; by any at all if the Get went past the near tier. One that was answered as stale must keep that too,
+// but for SOFT invalidations; a degraded one what the same replica had acknowledged or deferred, and what anybody had
+// acknowledged more than `degraded_max_age` and `delta` earlier. A value that nobody wrote under the key, or whose
+// write was refused, must not be seen at all. Writes of unknown outcome raise no floor, and are below none until the
+// store has been seen to have them. Blocks for as long as it takes: about a second for a million operations.
 std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const CheckOptions& options);
 
 }  // namespace larder::chaos

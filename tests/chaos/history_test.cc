@@ -13,6 +13,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr int64_t kDelta = 1'000;
+constexpr int64_t kMaxAge = 5'000;
 constexpr int kKey = 5;
 constexpr int kSoftKey = 1;
 
@@ -42,9 +43,14 @@ Operation Get(uint64_t value, int64_t invoked, int replica = 0) {
 }
 
 // What is wrong with the history's reads; empty: nothing.
-std::string Check(const std::vector<Operation>& history, std::vector<Window> faults = {}) {
-  const std::vector<Violation> violations =
-      CheckHistory(history, {.delta = kDelta, .keys = 8, .replicas = 3, .soft_keys = 2, .faults = std::move(faults)});
+std::string Check(const std::vector<Operation>& history, std::vector<Window> faults = {}, std::vector<End> ends = {}) {
+  const std::vector<Violation> violations = CheckHistory(history, {.delta = kDelta,
+                                                                   .degraded_max_age = kMaxAge,
+                                                                   .keys = 8,
+                                                                   .replicas = 3,
+                                                                   .soft_keys = 2,
+                                                                   .faults = std::move(faults),
+                                                                   .ends = std::move(ends)});
   std::string all;
   for (const Violation& violation : violations) all += violation.what + "\n";
   return all;
@@ -94,9 +100,33 @@ TEST(HistoryTest, AnUnknownWriteMayTakeEffectAtAnyTime) {
   Operation unknown = Set(1, 0, 100);
   unknown.outcome = Outcome::kUnknown;
   EXPECT_THAT(Check({unknown, Set(2, 200, 300), Get(1, 10'000)}), IsEmpty());
+}
+
+TEST(HistoryTest, AnUnknownWriteLandsOnce) {
+  Operation unknown = Set(1, 0, 100);
+  unknown.outcome = Outcome::kUnknown;
+  EXPECT_THAT(Check({unknown, Get(1, 120), Set(2, 200, 300), Get(1, 10'000)}), HasSubstr("same replica"));
+  Operation near = Get(1, 120);
+  near.near = true;
+  EXPECT_THAT(Check({unknown, near, Set(2, 200, 300), near}), IsEmpty()) << "the store may not have it yet";
+}
+
+TEST(HistoryTest, ADeferredInvalidationBindsItsReplicaWhileThatLives) {
   Operation deferred = Invalidate(200, 300);
   deferred.outcome = Outcome::kUnknown;
-  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 10'000)}), IsEmpty()) << "it is no acknowledgement";
+  deferred.local = true;
+  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 10'000, 1)}), IsEmpty()) << "it is no acknowledgement";
+  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 301)}), HasSubstr("had deferred"));
+  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 10'000)}, {}, {{.replica = 0, .time = 400}}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), deferred, Get(1, 10'000)}, {}, {{.replica = 1, .time = 400}}),
+              HasSubstr("had deferred"));
+}
+
+TEST(HistoryTest, FreshOnlyIsKept) {
+  Operation stale = Get(1, 400);
+  stale.key = kSoftKey;
+  stale.stale = stale.fresh_only = true;
+  EXPECT_THAT(Check({stale}), HasSubstr("fresh_only"));
 }
 
 TEST(HistoryTest, AFillIsAsOldAsWhatItWasLoadedFrom) {
@@ -132,6 +162,7 @@ TEST(HistoryTest, StaleAnswersAreForSoftInvalidationsAlone) {
   EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), soft, at_soft(Get(1, 400))}), HasSubstr("same replica"));
   EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), at_soft(Invalidate(200, 300)), stale}), HasSubstr("same replica"))
       << "HARD kills for good";
+  EXPECT_THAT(Check({soft, at_soft(Set(1, 310, 320)), stale}), HasSubstr("since its write"));
   Operation elsewhere = Get(1, 400);
   elsewhere.stale = true;
   EXPECT_THAT(Check({Set(1, 0, 100), elsewhere}), HasSubstr("stale answer without"));
@@ -143,6 +174,11 @@ TEST(HistoryTest, DegradedAnswersAreForFaultsAlone) {
   const std::vector<Operation> history = {Set(1, 0, 100), Set(2, 200, 300), degraded};
   EXPECT_THAT(Check(history, {{.begin = 4'000, .end = 6'000}}), IsEmpty());
   EXPECT_THAT(Check(history, {{.begin = 1'000, .end = 2'000}}), HasSubstr("degraded answer without"));
+  Operation late = degraded;
+  late.invoked = 301 + kDelta + kMaxAge;
+  late.returned = late.invoked + 10;
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), late}, {{.begin = 4'000, .end = 7'000}}),
+              HasSubstr("may be old"));
   Operation own = degraded;
   own.replica = 0;
   EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), own}, {{.begin = 4'000, .end = 6'000}}),

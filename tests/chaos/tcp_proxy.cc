@@ -118,6 +118,9 @@ void TcpProxy::Heal() {
   delay_ = {};
   held_ = {};
   refusing_ = false;
+  for (Connection& connection : connections_) {
+    for (Pipe& pipe : connection.pipes) pipe.left.reset();
+  }
   Wake();
 }
 

@@ -43,7 +43,7 @@ class TcpProxy {
   void Hold(Which which, Direction direction);
   // New connections are closed as soon as they are accepted.
   void Refuse();
-  // Ends Delay, Hold and Refuse.
+  // Ends Delay, Hold and Refuse, and what is left of Truncate.
   void Heal();
 
   // Of the connections there are; each returns how many that were.

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -46,18 +48,21 @@ std::string ValueText(int key, uint64_t value) {
   return absl::StrCat(key, ":", value, ":", std::string(kPadding, 'v'));
 }
 
+constexpr uint64_t kNobodys = std::numeric_limits<uint64_t>::max();
+
 // The value that a Get was answered with. One that is not of this key, or damaged, is none that was ever written.
 uint64_t ParseValue(int key, const std::string& text) {
   const std::vector<std::string> parts = absl::StrSplit(text, ':');
   uint64_t value = 0;
   const bool whole = parts.size() == 3 && parts[0] == absl::StrCat(key) && absl::SimpleAtoi(parts[1], &value) &&
                      parts[2] == std::string(kPadding, 'v');
-  return whole && value != 0 ? value : std::numeric_limits<uint64_t>::max();
+  return whole && value != 0 ? value : kNobodys;
 }
 
 // COHERENCE P4.
 Outcome OutcomeOf(const grpc::Status& status) {
   if (status.ok()) return Outcome::kDone;
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) std::abort();  // the workload is wrong
   return status.error_code() == grpc::StatusCode::ABORTED ? Outcome::kRefused : Outcome::kUnknown;
 }
 
@@ -111,8 +116,10 @@ struct Workload::Client {
   // --- Reads ---
 
   void Note(const v1::GetResponse& answer, Operation read) {
-    read.outcome =
-        answer.status() == v1::STATUS_HIT || answer.status() == v1::STATUS_MISS ? Outcome::kDone : Outcome::kUnknown;
+    const bool failed = answer.status() == v1::STATUS_RETRY || answer.status() == v1::STATUS_UNAVAILABLE;
+    read.outcome = failed ? Outcome::kUnknown : Outcome::kDone;
+    // Nobody has written that there is none.
+    if (answer.status() != v1::STATUS_MISS) read.value = kNobodys;
     if (answer.status() == v1::STATUS_HIT) {
       read.value = ParseValue(read.key, answer.value());
       read.stale = answer.freshness() == v1::FRESHNESS_STALE;
@@ -130,10 +137,13 @@ struct Workload::Client {
     if (Chance(random, 0.1)) request.set_wait_ms(20);
     const bool from_store = Chance(random, 0.03);
     if (from_store) request.set_read_from(v1::READ_FROM_STORE);
+    const bool fresh_only = Chance(random, 0.03);
+    request.set_fresh_only(fresh_only);
     v1::GetResponse answer;
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kDeadline);
-    Operation read{.key = key, .replica = replica, .invoked = Now(), .from_store = from_store};
+    Operation read{
+        .key = key, .replica = replica, .invoked = Now(), .from_store = from_store, .fresh_only = fresh_only};
     const grpc::Status status = stub->Get(&context, request, &answer);
     read.returned = Now();
     if (!status.ok()) return Failed(read);
@@ -156,9 +166,10 @@ struct Workload::Client {
     const grpc::Status status = stub->BatchGet(&context, request, &answer);
     read.returned = Now();
     if (!status.ok()) return Failed(read);
-    for (int i = 0; i < answer.results_size(); ++i) {
-      read.key = keys[static_cast<size_t>(i)];
-      Note(answer.results(i), read);
+    const auto answered = static_cast<size_t>(answer.results_size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      read.key = keys[i];
+      Note(i < answered ? answer.results(static_cast<int>(i)) : v1::GetResponse(), read);
     }
   }
 
@@ -239,7 +250,8 @@ struct Workload::Client {
     Operation write{
         .kind = OperationKind::kInvalidate, .replica = replica, .invoked = Now(), .strong = strong, .soft = soft};
     write.outcome = OutcomeOf(stub->Invalidate(&context, request, &answer));
-    if (answer.deferred()) write.outcome = Outcome::kUnknown;
+    write.local = answer.deferred();
+    if (write.local) write.outcome = Outcome::kUnknown;
     write.returned = Now();
     NoteForKeys(write, concerns);
   }
@@ -256,8 +268,9 @@ struct Workload::Client {
   // --- Warm-ups ---
 
   void RunWarmUps() {
-    Connect();
     while (!stopping()) {
+      replica = Below(random, kReplicas);
+      Connect();
       WarmUp();
       SleepMillis(20);
     }
@@ -337,7 +350,7 @@ struct Workload::Client {
   }
 
   Workload* const workload;
-  const int replica;
+  int replica;
   Random random;
   std::unique_ptr<v1::Cache::Stub> stub;
   std::vector<Operation> history;

@@ -33,6 +33,8 @@ class LarderServer {
 
   std::string address() const;
   int port() const { return port_; }
+  // It has not ended.
+  bool running() const { return process_->running(); }
 
   void Kill();    // SIGKILL
   void Pause();   // SIGSTOP
