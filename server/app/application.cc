@@ -408,6 +408,11 @@ void Application::Stop() {
   parts.scheduler->Stop();
   for (const auto& [name, origin] : parts.origins) origin->Shutdown();
   parts.store->Shutdown();
+  // Calls that were cut off just now may have added to it.
+  if (const size_t lost = parts.store->waiting(); lost > 0) {
+    parts.logger->Warning(
+        absl::StrCat(lost, " invalidations that the store was never told of are lost with this process"));
+  }
   parts.http.reset();
   if (served) parts.logger->Info("stopped");
 }

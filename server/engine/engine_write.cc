@@ -83,6 +83,7 @@ struct CacheEngine::Write {
   uint64_t alive_version = 0;
   int tries = 0;
   int64_t ttl_ms = 0;
+  bool strong = false;
   int64_t started_nanos = 0;
   int64_t deadline_nanos = 0;
   Done<SetAnswer> done;
@@ -100,6 +101,7 @@ void CacheEngine::WriteChecked(const CallContext& call, Keyspace& space, const S
   write->fill = command.fill;
   write->as_of = terms.as_of;
   write->ttl_ms = made.ttl_ms;
+  write->strong = command.strong;
   write->started_nanos = start;
   write->deadline_nanos = call.deadline_nanos;
   write->done = std::move(done);
@@ -159,8 +161,8 @@ void CacheEngine::EndWrite(const std::shared_ptr<Write>& write, absl::StatusOr<W
 void CacheEngine::EndWriteWithoutStore(Write& write, const absl::Status& status) {
   Keyspace& space = write.space;
   const NamespacePolicy& policy = space.policy();
-  const bool plain =
-      write.condition.kind == Condition::Kind::kNone && !write.fill.has_value() && !write.as_of.has_value();
+  const bool plain = write.condition.kind == Condition::Kind::kNone && !write.fill.has_value() &&
+                     !write.as_of.has_value() && !write.strong;
   const bool keeps = policy.on_store_loss == StoreLoss::kMemory && policy.degraded_max_age_ms > 0 && plain &&
                      absl::IsUnavailable(status) && !store_->exclusive() &&
                      space.near().Fits(write.own.key().size(), *write.entry);
@@ -175,7 +177,11 @@ void CacheEngine::EndWriteWithoutStore(Write& write, const absl::Status& status)
   EntryRef kept = Entry::Create(meta, write.entry->content_type(), write.entry->value(), write.entry->tags().encoded());
   const ClockPosition known = space.clock().known();
   kept->Stamp(known.generation, known.epoch);
-  write.own.EndAdmitting(std::move(kept));
+  // Another write of the key came between, and neither is kept.
+  if (!write.own.EndAdmitting(std::move(kept))) {
+    space.metrics().set_errors.Add();
+    return std::move(write.done)(status);
+  }
   space.metrics().sets.Add();
   std::move(write.done)(SetAnswer{.applied = true, .version = meta.version, .ttl_ms = write.ttl_ms, .degraded = true});
 }

@@ -63,8 +63,8 @@ void NearLeases::OnControl(std::string_view name_space, const ControlUpdate& upd
 
 void NearLeases::OnLost() {
   losses_.Add();
-  // COHERENCE N2: what is there stays, since it may be served as degraded (D4); as current only by its age. Nothing of
-  // it is left when OnChanged tells of the next session's beginning. W3: watchers are told of a gap.
+  // COHERENCE N2: what is there stays, since it may be served as degraded (D4), as current never again. Nothing of it
+  // is left when there is a lease, or a registration to go by age. W3: watchers are told of a gap.
   for (Keyspace* space : engine_->keyspaces()) {
     space->EndNearLease();
     space->changes().OnLost();

@@ -51,6 +51,15 @@ void NearMembership::Resume() {
   Register();
 }
 
+void NearMembership::RegisterIn(uint64_t turn) {
+  {
+    MutexLock lock(&mutex_);
+    // Another chain has begun since.
+    if (turn != turn_) return;
+  }
+  Register();
+}
+
 // One at a time, so that of two answers the later one is that to the later question.
 void NearMembership::Register() {
   const MemberTerms terms = Terms();
@@ -66,7 +75,8 @@ void NearMembership::Register() {
   }
   // Who serves nothing by its age is nobody to be waited for.
   if (terms.bound_nanos == 0) {
-    return scheduler_->At(now + std::min(terms.hold_nanos / kPerHold, kLongestBetween), [this] { Register(); });
+    return scheduler_->At(now + std::min(terms.hold_nanos / kPerHold, kLongestBetween),
+                          [this, turn] { RegisterIn(turn); });
   }
   store_->Register(terms, [this, turn, now, terms](const absl::StatusOr<Registration>& registration) {
     OnRegistered(turn, now, terms, registration);
@@ -76,10 +86,12 @@ void NearMembership::Register() {
 void NearMembership::OnRegistered(uint64_t turn, int64_t sent_nanos, const MemberTerms& terms,
                                   const absl::StatusOr<Registration>& registration) {
   int64_t next = sent_nanos + std::min(terms.hold_nanos / kPerHold, kLongestBetween);
+  uint64_t present = 0;
   {
     MutexLock lock(&mutex_);
     is_asking_ = false;
     if (!active_) return;
+    present = turn_;
     if (turn != turn_) {
       next = sent_nanos;
     } else if (registration.ok() && registration->counts) {
@@ -93,7 +105,7 @@ void NearMembership::OnRegistered(uint64_t turn, int64_t sent_nanos, const Membe
       next = std::min(next, clock_->NowNanos() + kRetryAfter);
     }
   }
-  scheduler_->At(next, [this] { Register(); });
+  scheduler_->At(next, [this, present] { RegisterIn(present); });
 }
 
 }  // namespace larder

@@ -27,11 +27,13 @@ class NearMembership {
   void Start();
   // From the return on nothing is served by its age, and others may stop waiting for that: changes are being told.
   void Pause();
-  // Changes are not told any more, and the near tier is empty.
+  // Changes are not told any more. What is in the near tier is forgotten before anything is served by its age.
   void Resume();
 
  private:
   void Register();
+  // If nothing was paused or resumed since.
+  void RegisterIn(uint64_t turn);
   void OnRegistered(uint64_t turn, int64_t sent_nanos, const MemberTerms& terms,
                     const absl::StatusOr<Registration>& registration);
   void Allow(int64_t until_nanos, int64_t bound_nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

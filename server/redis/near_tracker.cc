@@ -167,8 +167,6 @@ void NearTracker::OnTracking(RedisReplyView reply) {
   // From the first registration on others wait for an acknowledgement, not for the age of what is served here
   // (COHERENCE S1).
   holder_->OnBegin();
-  // What was read before Redis began to tell of changes must not be kept as if it had been told of them.
-  if (!Planted(Bug::kNoFlush)) holder_->OnChanged("", "");
   tracks_.store(true);
   Renew();
 }
@@ -284,11 +282,12 @@ void NearTracker::OnRegistered(RedisReplyView reply) {
   if (!answer.ok()) return Refuse(std::string(answer.status().message()));
   expected_ = Answer::kControl;
   const Registration registration = membership_.Take(*answer, registered_as_);
-  // COHERENCE S1: it was passed over meanwhile. What it holds may be older than what was written then; but for what it
-  // has read since the session began, of which all is told that comes before this answer.
-  if (!registration.was_member && was_registered_) holder_->OnChanged("", "");
-  was_registered_ = true;
   registered_ = registration.counts;
+  // COHERENCE N2: what was read before Redis began to tell of changes must not be kept as if it had been told of them;
+  // not sooner, as until there can be a lease it may be all there is to answer with. S1: nor if it was passed over
+  // meanwhile.
+  const bool is_first = registered_ && !std::exchange(was_registered_, true);
+  if ((is_first && !Planted(Bug::kNoFlush)) || !registration.was_member) holder_->OnChanged("", "");
   is_whole_ = registered_;
 }
 

@@ -15,6 +15,8 @@ struct OwnMembership {
   std::atomic<uint64_t> sequence{0};   // of the last registration
   std::atomic<uint64_t> confirmed{0};  // the latest whose answer came
   std::atomic<int64_t> members{0};     // as Redis last said
+  // For how long, at most, this process has ever relied on a registration.
+  std::atomic<int64_t> longest_hold_nanos{0};
 
   // What the answer to the registration of that sequence says.
   Registration Take(const RegisterAnswer& answer, uint64_t of_sequence) {

@@ -6,9 +6,11 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/store/refusal.h"
 
 namespace larder {
 namespace {
@@ -23,6 +25,9 @@ constexpr std::array<std::string_view, 12> kRefusals = {"LOADING",  "READONLY", 
 constexpr std::array<std::string_view, 6> kEndsOfUse = {"READONLY",   "NOAUTH", "LOADING",
                                                         "MASTERDOWN", "MOVED",  "CLUSTERDOWN"};
 constexpr std::array<std::string_view, 3> kConfigurationErrors = {"NOAUTH", "WRONGPASS", "NOPERM"};
+
+// Of a server that goes on reading, for as long as nobody changes something.
+constexpr std::array<std::string_view, 3> kOfWrites = {"MISCONF", "NOREPLICAS", "NOPERM"};
 
 template <size_t N>
 bool IsOneOf(const std::array<std::string_view, N>& words, std::string_view word) {
@@ -117,7 +122,8 @@ absl::Status StatusOfReply(RedisReplyView reply) {
   const std::string text = absl::CHexEscape(std::string(reply.Text().value_or("").substr(0, kMaxErrorBytes)));
   if (code == "OOM") return absl::ResourceExhaustedError("Redis is out of memory");
   if (IsOneOf(kRefusals, code) || IsConfigurationError(code)) {
-    return absl::UnavailableError(absl::StrCat("Redis refuses to serve: ", text));
+    absl::Status status = absl::UnavailableError(absl::StrCat("Redis refuses to serve: ", text));
+    return IsOneOf(kOfWrites, code) ? Refused(std::move(status)) : status;
   }
   return absl::InternalError(absl::StrCat("Redis answered with an error: ", text));
 }

@@ -1,4 +1,5 @@
 // RedisStore: who else serves near entries (COHERENCE S1, S2).
+#include <algorithm>
 #include <utility>
 
 #include "server/redis/redis_store.h"
@@ -7,6 +8,8 @@ namespace larder {
 
 void RedisStore::Register(MemberTerms terms, StoreCallback<Registration> done) {
   HearMembers();
+  // One caller at a time.
+  membership_.longest_hold_nanos.store(std::max(membership_.longest_hold_nanos.load(), terms.hold_nanos));
   RedisPipeline commands;
   const uint64_t sequence = ++membership_.sequence;
   AddRegister(commands, membership_.names, connection_.identity(), terms, sequence);
@@ -29,6 +32,10 @@ void RedisStore::Sync(uint64_t round, StoreCallback<SyncResult> done) {
                          absl::StatusOr<SyncAnswer> answer = ParseSync(RedisReplyView(*reply), membership_.names.id);
                          if (!answer.ok()) return std::move(done)(answer.status());
                          membership_.members.store(answer->members);
+                         // Others are taken to have the same terms where nobody is there to tell of theirs.
+                         answer->result.longest_hold_nanos =
+                             std::max({answer->result.longest_hold_nanos, options_.near_lease_nanos,
+                                       membership_.longest_hold_nanos.load()});
                          std::move(done)(std::move(answer->result));
                        }},
             SyncCommands(membership_.names, connection_.identity(), round));

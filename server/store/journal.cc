@@ -69,7 +69,7 @@ void Journal::MakeRoom() {
     if (most == nullptr || space.names() > most->names()) most = &space;
   }
   names_ -= most->names();
-  *most = Space();
+  *most = Space{.max_tags = most->max_tags, .max_patterns = most->max_patterns};
   most->barrier = ++last_number_;
   overflows_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -78,6 +78,12 @@ void Journal::Count() {
   size_t waiting = 0;
   for (const auto& [name, space] : spaces_) waiting += space.entries();
   waiting_.store(waiting, std::memory_order_release);
+}
+
+bool Journal::HasGroups(std::string_view name_space) const {
+  MutexLock lock(&mutex_);
+  const Space* const space = Find(name_space);
+  return space != nullptr && space->is_closed();
 }
 
 void Journal::AddKeys(std::string_view name_space, const std::vector<std::string>& keys) {
@@ -92,6 +98,8 @@ bool Journal::AddGroups(const GroupRequest& groups) {
   MutexLock lock(&mutex_);
   Space* const space = Find(groups.name_space);
   if (space == nullptr) return false;
+  space->max_tags = groups.max_tags;
+  space->max_patterns = groups.max_patterns;
   for (const std::string& tag : groups.tags) Add(*space, space->tags, tag);
   for (const std::string& pattern : groups.patterns) Add(*space, space->patterns, pattern);
   const bool collapses = space->tags.size() > groups.max_tags || space->patterns.size() > groups.max_patterns;
@@ -99,7 +107,7 @@ bool Journal::AddGroups(const GroupRequest& groups) {
   if ((groups.all || collapses) && !IsCovered(*space)) {
     // All that was named before is among it.
     names_ -= space->names();
-    *space = Space();
+    *space = Space{.max_tags = groups.max_tags, .max_patterns = groups.max_patterns};
     space->all = ++last_number_;
   }
   Count();
@@ -156,7 +164,7 @@ std::optional<Journal::Step> Journal::Next(std::string_view name_space, uint64_t
   MutexLock lock(&mutex_);
   const Space* const space = Find(name_space);
   if (space == nullptr) return std::nullopt;
-  Step step;
+  Step step{.max_tags = space->max_tags, .max_patterns = space->max_patterns};
   if (space->barrier != 0) {
     if (space->barrier > position) return std::nullopt;
     step.barrier = true;

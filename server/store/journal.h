@@ -29,9 +29,12 @@ class Journal {
   struct Step {
     bool barrier = false;
     bool all = false;  // groups
-    std::vector<std::string> tags;
-    std::vector<std::string> patterns;
-    std::vector<std::string> keys;
+    std::vector<std::string> tags = {};
+    std::vector<std::string> patterns = {};
+    std::vector<std::string> keys = {};
+    // How many the namespace may have, as who invalidated said last.
+    size_t max_tags = 0;
+    size_t max_patterns = 0;
 
     bool is_groups() const { return all || !tags.empty() || !patterns.empty(); }
   };
@@ -39,13 +42,18 @@ class Journal {
   // Holds at most `max_entries`: keys, tags and patterns.
   Journal(const std::vector<std::string>& name_spaces, size_t max_entries);
 
+  // Whether more than keys of it waits.
+  bool HasGroups(std::string_view name_space) const;
+
   // A namespace that is not among them is not remembered.
   void AddKeys(std::string_view name_space, const std::vector<std::string>& keys);
   // True if it became an invalidation of the whole namespace.
   bool AddGroups(const GroupRequest& groups);
 
   // True while nothing waits.
-  bool empty() const { return waiting_.load(std::memory_order_acquire) == 0; }
+  bool empty() const { return waiting() == 0; }
+  // Entries of all namespaces.
+  size_t waiting() const { return waiting_.load(std::memory_order_acquire); }
   // COHERENCE D3: indices of the keys of which the store may have what it must not be believed.
   std::vector<size_t> Withheld(std::string_view name_space, const std::vector<std::string>& keys) const;
   bool Withholds(std::string_view name_space, const std::string& key) const;
@@ -79,9 +87,11 @@ class Journal {
   };
   using Entries = absl::flat_hash_map<std::string, Entry>;  // by name
   struct Space {
-    Entries keys, tags, patterns;
+    Entries keys = {}, tags = {}, patterns = {};
     uint64_t all = 0;      // its number; 0: it is not invalidated as a whole
     uint64_t barrier = 0;  // likewise
+    size_t max_tags = 0;
+    size_t max_patterns = 0;
 
     size_t names() const { return keys.size() + tags.size() + patterns.size(); }
     size_t entries() const { return names() + (all != 0) + (barrier != 0); }

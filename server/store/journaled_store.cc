@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/store/refusal.h"
 
 namespace larder {
 namespace {
@@ -18,8 +19,9 @@ constexpr int64_t kLookEvery = 20 * kNanosPerMilli;
 constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
 // COHERENCE P4: nobody knows whether the store has done it, or it is known that it has not, and it may yet. What the
-// store itself refused for want of room is none of them.
+// store itself refused is none of them.
 bool IsLost(const absl::Status& status) {
+  if (IsRefused(status)) return false;
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
@@ -194,6 +196,8 @@ void JournaledStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> d
 // --- The journal ---
 
 void JournaledStore::JournalKeys(const std::string& name_space, const std::vector<std::string>& keys) {
+  // Nothing gets lost on the way to a store that is in this process.
+  if (store_->exclusive()) return;
   journal_.AddKeys(name_space, keys);
   AfterAdding();
 }
@@ -246,7 +250,10 @@ void JournaledStore::Replay(const std::string& name_space) {
 void JournaledStore::Step(const Round& round) {
   std::optional<Journal::Step> step = journal_.Next(round.name_space, round.position, kStepNames);
   if (!step.has_value()) {
-    if (listener_ != nullptr) listener_->OnSettled(round.name_space, round.began_nanos);
+    // An overflow may have put what this round has not sent into a barrier that is yet to come.
+    if (listener_ != nullptr && !journal_.HasGroups(round.name_space)) {
+      listener_->OnSettled(round.name_space, round.began_nanos);
+    }
     // Not of each call that was too slow.
     if (journal_.empty() && was_away_.exchange(false) && parts_.inform)
       parts_.inform("the store knows all that was invalidated while it was away");
@@ -276,6 +283,8 @@ void JournaledStore::SendGroups(const Round& round, Journal::Step step) {
                       .tags = step.tags,
                       .patterns = step.patterns,
                       .soft = false,
+                      .max_tags = step.max_tags,
+                      .max_patterns = step.max_patterns,
                       .known = listener_ == nullptr ? ClockPosition{} : listener_->Known(round.name_space),
                       .deadline_nanos = kNoDeadline,
                       .may_defer = false};

@@ -72,6 +72,9 @@ class JournaledStore final : public Store {
   // Before the first call; `listener` must outlive the calls.
   void SetListener(DeferralListener* listener) { listener_ = listener; }
 
+  // How many invalidations the store has not been told of.
+  size_t waiting() const { return journal_.waiting(); }
+
   // What is wrong and what to do about it, in sentences for people; none if all is well.
   std::vector<std::string> Advice() const;
 

@@ -160,7 +160,11 @@ TEST(HistoryTest, StaleAnswersAreForSoftInvalidationsAlone) {
   stale.stale = true;
   EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), soft, stale}), IsEmpty());
   EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), soft, at_soft(Get(1, 400))}), HasSubstr("same replica"));
-  EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), at_soft(Invalidate(200, 300)), stale}), HasSubstr("same replica"))
+  Operation earlier = soft;
+  earlier.invoked = 150;
+  earlier.returned = 160;
+  EXPECT_THAT(Check({at_soft(Set(1, 0, 100)), earlier, at_soft(Invalidate(200, 300)), stale}),
+              HasSubstr("same replica"))
       << "HARD kills for good";
   EXPECT_THAT(Check({soft, at_soft(Set(1, 310, 320)), stale}), HasSubstr("since its write"));
   Operation elsewhere = Get(1, 400);
