@@ -1,6 +1,7 @@
 // COHERENCE D1 to D3: what is invalidated while the store is away, here at once and there before it is trusted.
 #include <string>
 
+#include "server/store/refusal.h"
 #include "tests/support/store_calls.h"
 #include "tests/unit/engine/degraded_fixture.h"
 
@@ -36,6 +37,25 @@ TEST_F(DeferralTest, WhoMayNotDeferIsRefused) {
     command.may_defer = false;
     EXPECT_EQ(Invalidate(command).status().code(), absl::StatusCode::kUnavailable);
   }
+}
+
+TEST_F(DeferralTest, AStrongOneIsRefused) {
+  ASSERT_TRUE(Set("a", "1", {"tag"}).ok());
+  LoseStore();
+  for (InvalidateCommand command : {Key("a"), Tag("tag")}) {
+    command.strong = true;
+    EXPECT_EQ(Invalidate(command).status().code(), absl::StatusCode::kUnavailable);
+  }
+}
+
+TEST_F(DeferralTest, WhatTheStoreRefusesIsNoOutage) {
+  ASSERT_TRUE(Set("a", "1", {"tag"}).ok());
+  held_.failure = Refused(absl::UnavailableError("it has no replicas"));
+  EXPECT_EQ(Invalidate(Tag("tag")).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Invalidate(Key("a")).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Set("a", "2").status().code(), absl::StatusCode::kUnavailable);
+  held_.failure = absl::OkStatus();
+  EXPECT_EQ(Get("a"), Hit(Tier::kStore, "1")) << "nothing was deferred, so that nothing is withheld";
 }
 
 TEST_F(DeferralTest, AGroupIsDeadHereAtOnce) {

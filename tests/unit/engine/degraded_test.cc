@@ -175,6 +175,15 @@ TEST_F(DegradedTest, MemoryTakesNoWriteThatDependsOnTheStore) {
   EXPECT_EQ(Get("a"), Unavailable());
 }
 
+TEST_F(DegradedTest, MemoryTakesNoStrongWrite) {
+  UseMemory();
+  LoseStore();
+  SetCommand strong;
+  strong.strong = true;
+  EXPECT_EQ(Set("a", "1", {}, strong).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Get("a"), Unavailable());
+}
+
 TEST_F(DegradedTest, ASetThatTheStoreMayHaveExecutedIsTakenOutWithWhatIsKept) {
   UseMemory();
   held_.lost_answer = absl::UnavailableError("did not answer in time");

@@ -184,6 +184,7 @@ TEST_F(RedisMembersTest, WhoRegisteredIsSeenByAllOthers) {
 TEST_F(RedisMembersTest, ARecordSaysHowOldItIs) {
   StartTwo();
   EXPECT_EQ(Sync(*other_)->record_age_nanos, 0) << "there is none";
+  EXPECT_GE(Sync(*other_)->longest_hold_nanos, kNanosPerSecond) << "whoever was in it may rely on it for as long as we";
   ASSERT_TRUE(Register(*store_, {.hold_nanos = kSecond}).ok());
   EXPECT_TRUE(Eventually([&] { return Sync(*other_)->record_age_nanos >= 50 * kNanosPerMilli; }));
   Redis({"DEL", kMembers});
