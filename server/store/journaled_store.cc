@@ -185,9 +185,7 @@ void JournaledStore::InvalidateGroups(GroupRequest request, StoreCallback<GroupR
 void JournaledStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {
   store_->Describe(deadline_nanos, [this, done = std::move(done)](absl::StatusOr<StoreInfo> info) mutable {
     if (info.ok()) {
-      for (const std::string& sentence : Advice()) {
-        absl::StrAppend(&info->detail, info->detail.empty() ? "" : "; ", sentence);
-      }
+      for (std::string& sentence : Advice()) info->advice.push_back(std::move(sentence));
     }
     std::move(done)(std::move(info));
   });

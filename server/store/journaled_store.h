@@ -129,7 +129,7 @@ class JournaledStore final : public Store {
   void Sync(uint64_t round, StoreCallback<SyncResult> done) override { store_->Sync(round, std::move(done)); }
   void SetSyncListener(SyncListener listener) override { store_->SetSyncListener(std::move(listener)); }
   int64_t members() const override { return store_->members(); }
-  // The detail tells of the advice, too.
+  // With the advice.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
   StoreInfo::State state() const override { return store_->state(); }
   BreakerState breaker() const override { return store_->breaker(); }

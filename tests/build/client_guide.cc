@@ -71,7 +71,8 @@ absl::Status Drop(larder::Cache& cache) {
   what.tags = {"shop:7"};
   what.patterns = {"availability?*staff=3*"};  // *: any bytes, ?: any one byte; there is no escape
   what.entities = {{.name = "client", .fields = {{"id", "7"}}}};
-  what.mode = larder::InvalidationMode::kSoft;  // stale instead of gone
+  what.mode = larder::InvalidationMode::kSoft;      // stale instead of gone
+  what.consistency = larder::Consistency::kStrong;  // returns once no replica serves what was there before
   absl::StatusOr<larder::InvalidateResult> dropped = cache.Invalidate(what);
   return dropped.status();
 }
