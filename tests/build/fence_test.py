@@ -77,19 +77,25 @@ RULES = {
 
 @functools.lru_cache(maxsize=None)
 def commands():
-    """For each folder the compilers and flags of its sources, each once, without what concerns one source."""
+    """For each folder the compilers and flags of its sources, each once, without what concerns one source.
+
+    A source that a test builds once more, into a program of its own, is the test's there and under no rule.
+    """
     found = {}
     for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
         folder = pathlib.Path(entry["file"]).parent
         if ROOT not in folder.parents or BUILD in folder.parents:
             continue
-        words, command = iter(shlex.split(entry["command"])), []
+        words, command, output = iter(shlex.split(entry["command"])), [], ""
         for word in words:
-            if word in ("-o", "-c", "-MF", "-MT", "-MQ"):
+            if word == "-o":
+                output = next(words)
+            elif word in ("-c", "-MF", "-MT", "-MQ"):
                 next(words)
             elif word != "-MD" and pathlib.Path(word).name != "ccache":
                 command.append(word)
-        found.setdefault(folder.relative_to(ROOT).as_posix(), set()).add(tuple(command))
+        if not output.startswith("tests/"):
+            found.setdefault(folder.relative_to(ROOT).as_posix(), set()).add(tuple(command))
     return found
 
 
