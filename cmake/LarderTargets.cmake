@@ -67,6 +67,9 @@ endfunction()
 # Builds every test that has the label `concurrency`.
 add_custom_target(larder_concurrency_tests)
 
+# Builds what the tests with the label `timing` start, in whatever language they are.
+add_custom_target(larder_timing_tests)
+
 # larder_test(NAME SOURCES ... DEPS ... [LABELS ...]): a GoogleTest program. Label `redis`: it starts Redis servers of
 # its own. Label `concurrency`: it is worth running under ThreadSanitizer.
 function(larder_test name)
@@ -82,5 +85,8 @@ function(larder_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
   if("concurrency" IN_LIST ARG_LABELS)
     add_dependencies(larder_concurrency_tests ${name})
+  endif()
+  if("timing" IN_LIST ARG_LABELS)
+    add_dependencies(larder_timing_tests ${name})
   endif()
 endfunction()

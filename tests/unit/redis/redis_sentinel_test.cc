@@ -302,7 +302,8 @@ TEST_F(RedisSentinelTest, AMasterThatNoReplicaHearsIsNotReadFrom) {
   fleet_->servers[1]->Kill();
   EXPECT_TRUE(Eventually([&] { return Detail().find("none of the master's replicas hears it") == 0; })) << Detail();
   EXPECT_EQ(ReadNow(*store_, {"default", {"key"}, {}, 0}).status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_FALSE(store_->tracks());
+  // The tracking connection ends a moment later than the one that found out.
+  EXPECT_TRUE(Eventually([&] { return !store_->tracks(); }));
   EXPECT_EQ(Value(*other, "key"), "value");
   EXPECT_EQ(Set(*other, "key", "new").status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Value(*other, "key"), "value");
@@ -363,8 +364,9 @@ TEST_F(RedisSentinelTest, OverTlsAndWithPasswordsAllAround) {
   EXPECT_THAT(Address(), testing::StartsWith("127.0.0.1:" + std::to_string(fleet_->servers[0]->tls_port())));
   options.tls.ca_file = "";
   store_ = MakeStore(options);
-  EXPECT_TRUE(Eventually([&] { return Detail() != "not connected yet"; }));
-  EXPECT_THAT(Detail(), HasSubstr("the server's certificate is of a CA that is not trusted here"));
+  // Until a Sentinel has been asked; on a busy machine one may first take too long to answer.
+  const std::string refused = "the server's certificate is of a CA that is not trusted here";
+  EXPECT_TRUE(Eventually([&] { return Detail().find(refused) != std::string::npos; })) << Detail();
 }
 
 }  // namespace
