@@ -67,6 +67,9 @@ class RedisLoop {
   // Any thread.
   bool Post(Task&& task);
 
+  // Any thread, once it has started.
+  bool is_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
   // The rest is for the loop's thread alone.
 
   TimerId AddTimer(int64_t due_nanos, Task task);
