@@ -14,6 +14,9 @@ namespace {
 constexpr int kMaxHops = 8;
 // Before what waits for a node, or for a slot that is on its way, is tried again.
 constexpr int64_t kParkedFor = 5 * kNanosPerMilli;
+// How often it is asked which masters there are and what they have; and while one is away whose place another may take.
+constexpr int64_t kBetweenLooks = kNanosPerSecond;
+constexpr int64_t kBetweenLooksForLost = 200 * kNanosPerMilli;
 // Answers of one owner of a slot come before all those of the next.
 constexpr int kOrderBits = 44;
 
@@ -57,7 +60,8 @@ ClusterRoute::ClusterRoute(RedisLoop* loop, const Clock* clock, const RedisOptio
                  .judge = [this](const RedisEndpoint& place,
                                  const std::vector<RedisReplyPtr>& replies) { return TakeMap(place, replies); },
                  .on_end = [this](const absl::Status& status) { OnRound(status); },
-                 .patience_nanos = options.connect_timeout_nanos / 2}) {}
+                 .patience_nanos = options.connect_timeout_nanos / 2,
+                 .pause_nanos = [this] { return IsWhole() ? kBetweenLooks : kBetweenLooksForLost; }}) {}
 
 ClusterRoute::~ClusterRoute() { assert(nodes_.empty() && parked_.empty()); }
 
@@ -75,7 +79,10 @@ void ClusterRoute::Close() {
   for (ErrandPtr& errand : parked) Refuse(std::move(errand), absl::UnavailableError("the store is shut down"));
   std::map<std::string, Node> nodes;
   nodes.swap(nodes_);
-  for (auto& [id, node] : nodes) Retire(std::move(node.connection));
+  for (auto& [id, node] : nodes) {
+    node.connection->Close();
+    retired_.push_back(std::move(node.connection));
+  }
   state_.store(StoreInfo::State::kDown);
 }
 
@@ -224,6 +231,12 @@ absl::Status ClusterRoute::NoOwner(int slot) const {
 
 void ClusterRoute::Refuse(ErrandPtr errand, absl::Status status) const {
   std::move(errand->operation.done)(std::move(status));
+}
+
+bool ClusterRoute::IsWhole() const {
+  if (nodes_.empty()) return false;
+  return std::all_of(nodes_.begin(), nodes_.end(),
+                     [this](const auto& entry) { return entry.second.master.slots.empty() || IsUsable(entry.second); });
 }
 
 void ClusterRoute::Send(ErrandPtr errand) {
@@ -437,8 +450,11 @@ void ClusterRoute::AddNode(Node& node, const RedisEndpoint& endpoint) {
 
 void ClusterRoute::Retire(std::unique_ptr<RedisConnection> connection) {
   connection->Close();
+  retired_.push_back(std::move(connection));
   // What it has posted runs before this.
-  loop_->Post([connection = std::move(connection)] {});
+  loop_->Post([this] {
+    if (!closed_) retired_.pop_front();
+  });
 }
 
 void ClusterRoute::SetOwner(int slot, uint32_t number) {

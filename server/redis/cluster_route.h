@@ -96,6 +96,8 @@ class ClusterRoute final : public RedisRoute {
   Node* NodeAt(const RedisEndpoint& endpoint);
   bool IsReady(const Node& node) const;
   bool IsUsable(const Node& node) const;
+  // All that have slots can be used.
+  bool IsWhole() const;
   // It may be usable in a moment.
   bool IsStarting(const Node& node) const;
 
@@ -144,7 +146,8 @@ class ClusterRoute final : public RedisRoute {
   bool closed_ = false;
   std::map<std::string, Node> nodes_;  // by id
   uint32_t last_number_ = 0;
-  std::map<int, uint64_t> moves_;  // how often a slot has changed its owner
+  std::deque<std::unique_ptr<RedisConnection>> retired_;  // to be destroyed, in this order
+  std::map<int, uint64_t> moves_;                         // how often a slot has changed its owner
   uint64_t last_order_ = 0;
   std::deque<ErrandPtr> parked_;
   RedisLoop::TimerId parked_timer_{};

@@ -13,7 +13,6 @@ namespace {
 
 constexpr uint64_t kHandshakeId = 0;
 constexpr uint64_t kQuestionId = 1;
-constexpr int64_t kBetweenRounds = kNanosPerSecond;
 
 }  // namespace
 
@@ -104,8 +103,9 @@ void Inquirer::Fail(const Refusal& refusal) {
 
 void Inquirer::End(const absl::Status& status) {
   is_asking_ = false;
-  SetTimer(kBetweenRounds, &Inquirer::Ask);
   parts_.on_end(status);
+  if (closed_) return;
+  if (!is_asking_) SetTimer(parts_.pause_nanos(), &Inquirer::Ask);
   if (std::exchange(ask_again_, false) && !is_asking_) Ask();
 }
 

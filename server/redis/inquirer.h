@@ -22,7 +22,7 @@
 namespace larder {
 
 // Puts one question to several servers that should all know the answer: to the one that answered last first, to the
-// others in turn where that one does not; whenever it is told to, and once a second besides. Keeps the connection.
+// others in turn where that one does not; whenever it is told to, and again and again besides. Keeps the connection.
 // Belongs to the loop's thread.
 class Inquirer final : private RedisSession::Listener {
  public:
@@ -41,6 +41,8 @@ class Inquirer final : private RedisSession::Listener {
     // INVALID_ARGUMENT if none of them would ever answer otherwise. Within `patience_nanos` for each.
     std::function<void(const absl::Status&)> on_end;
     int64_t patience_nanos = 0;
+    // Before the next round.
+    std::function<int64_t()> pause_nanos;
   };
 
   // The pointers must outlive this.

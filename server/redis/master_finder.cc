@@ -9,6 +9,7 @@
 namespace larder {
 namespace {
 
+constexpr int64_t kBetweenQuestions = kNanosPerSecond;
 constexpr char kSwitchChannel[] = "+switch-master";
 
 RedisPipeline QuestionFor(const std::string& master_name) {
@@ -41,7 +42,8 @@ MasterFinder::MasterFinder(RedisLoop* loop, const Clock* clock, const RedisOptio
                  .judge = [this](const RedisEndpoint& place,
                                  const std::vector<RedisReplyPtr>& replies) { return Judge(place, replies); },
                  .on_end = [this](const absl::Status& status) { OnRound(status); },
-                 .patience_nanos = options.connect_timeout_nanos / 2}),
+                 .patience_nanos = options.connect_timeout_nanos / 2,
+                 .pause_nanos = [] { return kBetweenQuestions; }}),
       // On a connection of its own: hiredis takes what is published for the answer of a question under way.
       switches_(
           loop, clock, OptionsForSentinel(options, options.sentinels.front()), [this] { return inquirer_.answered(); },

@@ -263,7 +263,7 @@ TEST_F(RedisClusterTest, AnotherMastersPromotionRaisesABarrierAndCostsOnlyItsSlo
   using std::chrono::duration;
   std::cout << "promoted after " << duration<double>(promoted - killed).count() << " s, served "
             << duration<double>(served - promoted).count() << " s later\n";
-  EXPECT_LT(duration<double>(served - promoted).count(), 1.0);
+  EXPECT_LT(duration<double>(served - promoted).count(), 5.0);
 }
 
 // The others go on with what they have, and one who comes new does not take it from them.
