@@ -162,7 +162,6 @@ TEST_F(RedisClusterTest, AReshardUnderLoadCostsNoErrorAndNoWrongAnswer) {
   for (int i = 0; i < kThreads * kKeys; ++i) slots.insert(SlotOf(absl::StrCat("key", i)));
   std::atomic<bool> stop{false};
   std::atomic<int> answers{0};
-  std::atomic<int> hits{0};
   Mutex mutex;
   std::set<std::string> wrong;
   std::vector<std::thread> load;
