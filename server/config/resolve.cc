@@ -83,11 +83,8 @@ std::optional<std::string> ReadPasswordFile(const std::string& path, const Secti
 }
 
 void CheckRedisUrl(const Section& section, const std::string& url) {
-  if (absl::StartsWithIgnoreCase(url, "redis+cluster://") || absl::StartsWithIgnoreCase(url, "rediss+cluster://")) {
-    section.AddProblem("url", "Redis Cluster is not supported in this release; name a Redis that is not in a Cluster");
-    return;
-  }
-  for (const char* scheme : {"redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://"}) {
+  for (const char* scheme : {"redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://",
+                             "redis+cluster://", "rediss+cluster://"}) {
     if (absl::StartsWith(url, scheme) && url.size() > std::strlen(scheme)) return;
   }
   section.AddProblem("url", absl::StrCat(Quote(MaskPassword(url)),

@@ -55,11 +55,13 @@ RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space) {
   return pipeline;
 }
 
-RedisPipeline SweepCommands(const NamespaceKeys& name_space, const SweepRequest& request) {
+RedisPipeline SweepCommands(const NamespaceKeys& name_space, const SweepRequest& request, bool keeps_stamps) {
   RedisPipeline pipeline;
   pipeline.BeginScript(Script::kSweep, 2, 7).Arg(name_space.control).Arg(name_space.sweep);
   AddPosition(pipeline, request.known);
-  pipeline.Arg(StepName(request.step)).Arg(GenerationText(request.sweeper)).Arg(Millis(request.lease_nanos));
+  pipeline.Arg(keeps_stamps && request.step == SweepRequest::Step::kEnd ? "stop" : StepName(request.step))
+      .Arg(GenerationText(request.sweeper))
+      .Arg(Millis(request.lease_nanos));
   AddPosition(pipeline, request.fence);
   return pipeline;
 }

@@ -18,7 +18,8 @@ absl::StatusOr<GroupResult> ParseGroup(RedisReplyView reply, ClockPosition known
 
 RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space);
 
-RedisPipeline SweepCommands(const NamespaceKeys& name_space, const SweepRequest& request);
+// `keeps_stamps`: nothing is forgotten at its end.
+RedisPipeline SweepCommands(const NamespaceKeys& name_space, const SweepRequest& request, bool keeps_stamps);
 absl::StatusOr<SweepResult> ParseSweep(RedisReplyView reply, ClockPosition known, uint64_t sequence);
 
 // Which stamps may be forgotten, by their age.

@@ -70,9 +70,9 @@ void AddControlRead(RedisPipeline& pipeline, const std::string& control_key, uin
   pipeline.Add({"ZRANGEBYSCORE", control_key, absl::StrCat("(", epoch), "+inf", "WITHSCORES"});
 }
 
-void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const std::string& identity) {
-  pipeline.BeginScript(Script::kEnsure, 1, 2).Arg(control_key);
-  pipeline.Arg(GenerationText(RandomNonZeroBits())).Arg(identity);
+void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers) {
+  pipeline.BeginScript(Script::kEnsure, 1, 3).Arg(control_key).Arg(GenerationText(RandomNonZeroBits()));
+  pipeline.Arg(servers.there).Arg(servers.unknown);
 }
 
 absl::StatusOr<std::optional<ControlRange>> ParseControlRange(RedisReplyView reply) {

@@ -30,8 +30,14 @@ struct ControlRange {
 // Adds the command that reads the members later than `epoch`.
 void AddControlRead(RedisPipeline& pipeline, const std::string& control_key, uint64_t epoch);
 
-// Adds the script that makes the record if there is none made on the server of `identity`; it answers a whole range.
-void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const std::string& identity);
+// The servers whose lives a record speaks of (COHERENCE C3); each a list with commas.
+struct RecordedServers {
+  std::string there;         // identities of those whose entries are judged by the record
+  std::string unknown = {};  // names of those that cannot be asked
+};
+
+// Adds the script that makes the record if there is none made on those servers; it answers a whole range.
+void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers);
 
 // Nothing if there is no record. UNAVAILABLE if it is of a format that this release does not know; INTERNAL if it is
 // no record at all.

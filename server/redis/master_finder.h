@@ -2,10 +2,7 @@
 #ifndef LARDER_SERVER_REDIS_MASTER_FINDER_H_
 #define LARDER_SERVER_REDIS_MASTER_FINDER_H_
 
-#include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,18 +12,17 @@
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "server/redis/channel_subscriber.h"
-#include "server/redis/redis_handshake.h"
+#include "server/redis/inquirer.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_reply.h"
-#include "server/redis/redis_session.h"
 
 namespace larder {
 
 // Asks the sentinels in turn, the one that answered last first: whenever it is told to, once a second besides, and at
 // once when that one publishes that the master was switched. Whether the server that they name is a master indeed is
 // for whoever connects to it to find out. Belongs to the loop's thread but for what says otherwise.
-class MasterFinder final : private RedisSession::Listener {
+class MasterFinder final {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<RedisEndpoint>) &&>;
   // Another master is named than before; master() tells it. After whoever asked has been answered.
@@ -37,7 +33,7 @@ class MasterFinder final : private RedisSession::Listener {
   // The pointers must outlive this; `options` name one sentinel at least.
   MasterFinder(RedisLoop* loop, const Clock* clock, const RedisOptions& options, OnSwitch on_switch,
                OnTrouble on_trouble);
-  ~MasterFinder() override;
+  ~MasterFinder();
 
   // Once, to follow the master although nobody asks.
   void Start();
@@ -55,28 +51,11 @@ class MasterFinder final : private RedisSession::Listener {
   std::string doubt() const;
 
  private:
-  void OnConnected() override;
-  void OnBytes() override {}
-  void OnReply(uint64_t id, RedisReplyPtr reply) override;
-  void OnWritten() override {}
-  void OnClosed(const std::string& reason) override;
-
-  void Begin();
-  void Connect();
-  void Ask();
-  void Judge();
-  // The sentinel that is being asked did not say where the master is.
-  void Fail(const std::string& why, bool needs_configuration);
-  void End(absl::StatusOr<RedisEndpoint> found);
+  std::optional<Inquirer::Refusal> Judge(const RedisEndpoint& sentinel, const std::vector<RedisReplyPtr>& replies);
+  void OnRound(const absl::Status& status);
   bool Publish(const RedisEndpoint& master);
-  void NoteDoubt(RedisReplyView quorum);
-  void DropSession();
-  void SetTimer(int64_t nanos, void (MasterFinder::*then)());
-  void OnSilence() { Fail("it does not answer", false); }
-  const RedisEndpoint& sentinel() const { return options_.sentinels[at_]; }
+  void NoteDoubt(const RedisEndpoint& sentinel, RedisReplyView quorum);
 
-  RedisLoop* const loop_;
-  const Clock* const clock_;
   const RedisOptions options_;
   const OnSwitch on_switch_;
   const OnTrouble on_trouble_;
@@ -88,17 +67,8 @@ class MasterFinder final : private RedisSession::Listener {
   // The loop's thread alone.
   bool closed_ = false;
   std::vector<Done> waiting_;
-  size_t at_ = 0;                      // which sentinel is, or is to be, asked
-  bool is_busy_ = false;               // being asked
-  bool ask_again_ = false;             // it published something meanwhile
-  std::vector<std::string> problems_;  // of those that were asked in this round
-  bool all_need_configuration_ = true;
-  std::optional<RedisEndpoint> answered_;  // the sentinel that did so last
-  RedisOptions target_;                    // of the session
-  std::unique_ptr<RedisSession> session_;
-  std::unique_ptr<RedisHandshake> handshake_;
-  std::vector<RedisReplyPtr> replies_;
-  RedisLoop::TimerId timer_{};  // of the answer, or of the next question
+  RedisEndpoint found_;  // in this round
+  Inquirer inquirer_;
   ChannelSubscriber switches_;
 };
 

@@ -129,7 +129,7 @@ void NearTracker::OnServer(RedisReplyPtr reply) {
 void NearTracker::BeginTracking() {
   was_registered_ = false;
   RedisPipeline pipeline;
-  pipeline.AddLoad(Script::kRegister, KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or("")));
+  pipeline.AddLoad(Script::kRegister, {.knows_flags = KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or(""))});
   // Not NOLOOP: where another has touched a key in the same turn, Redis would keep that to itself too.
   pipeline.Begin(4 + 4 * namespaces_.size()).Arg("CLIENT").Arg("TRACKING").Arg("ON").Arg("BCAST");
   for (const auto& [name, keys] : namespaces_) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/redis/control_record.h"
 
 namespace larder {
 namespace {
@@ -23,7 +24,7 @@ RedisConnection::RedisConnection(RedisLoop* loop, const Clock* clock, const Redi
     : loop_(loop),
       clock_(clock),
       options_(options),
-      address_(RedisAddress(options)),
+      address_(options.cluster.empty() ? RedisAddress(options) : EndpointText({options.host, options.port})),
       control_keys_(std::move(control_keys)),
       observer_(std::move(observer)),
       finder_(finder),
@@ -41,9 +42,7 @@ void RedisConnection::Start() {
 }
 
 OperationDeadline RedisConnection::DeadlineFor(int64_t callers_deadline_nanos) const {
-  const int64_t own = clock_->NowNanos() + options_.operation_timeout_nanos;
-  if (callers_deadline_nanos == 0 || own <= callers_deadline_nanos) return {own, false};
-  return {callers_deadline_nanos, true};
+  return DeadlineOf(clock_->NowNanos(), options_.operation_timeout_nanos, callers_deadline_nanos);
 }
 
 BreakerState RedisConnection::breaker() const {
@@ -53,7 +52,26 @@ BreakerState RedisConnection::breaker() const {
 
 std::string RedisConnection::identity() const {
   MutexLock lock(&detail_mutex_);
-  return identity_;
+  return facts_.identity;
+}
+
+std::string RedisConnection::version() const {
+  MutexLock lock(&detail_mutex_);
+  return facts_.version;
+}
+
+ScriptForm RedisConnection::scripts() const {
+  MutexLock lock(&detail_mutex_);
+  return facts_.scripts;
+}
+
+std::optional<RedisEndpoint> RedisConnection::any_server() const {
+  if (finder_ != nullptr) return finder_->master();
+  return RedisEndpoint{options_.host, options_.port};
+}
+
+void RedisConnection::AddEnsure(RedisPipeline& pipeline, const std::string& control_key) const {
+  larder::AddEnsure(pipeline, control_key, {.there = identity()});
 }
 
 std::string RedisConnection::detail() const {
@@ -91,9 +109,7 @@ absl::Status RedisConnection::NotConnected() const {
 }
 
 absl::Status RedisConnection::TimedOut(const OperationDeadline& deadline) const {
-  if (deadline.is_callers) return absl::DeadlineExceededError("the deadline passed while waiting for the store");
-  return absl::UnavailableError(
-      absl::StrCat("store did not answer within ", options_.operation_timeout_nanos / kNanosPerMilli, " ms"));
+  return larder::TimedOut(deadline, options_.operation_timeout_nanos);
 }
 
 // --- Operations ---
@@ -133,7 +149,7 @@ void RedisConnection::Begin(RedisOperation operation) {
     return Finish(std::move(operation), std::move(status));
   }
   const uint64_t id = ++last_id_;
-  operation.pipeline.FillHashes(facts_.hashes);
+  operation.pipeline.FillHashes(hashes_);
   expiries_.emplace(operation.deadline.give_up_nanos, id);
   operations_[id].operation = std::move(operation);
   waiting_.push_back(id);
@@ -186,7 +202,10 @@ void RedisConnection::OnReply(uint64_t id, RedisReplyPtr reply) {
 void RedisConnection::Finish(RedisOperation operation, absl::StatusOr<RedisAnswer> result) {
   pending_.fetch_sub(1);
   pending_bytes_.fetch_sub(operation.pipeline.bytes());
-  if (result.ok()) result->sent = std::move(operation.pipeline);
+  if (result.ok()) {
+    result->sent = std::move(operation.pipeline);
+    result->order = ++order_;
+  }
   std::move(operation.done)(std::move(result));
 }
 
@@ -280,12 +299,12 @@ void RedisConnection::HandshakeStep() {
 }
 
 void RedisConnection::BecomeReady() {
-  facts_ = handshake_->facts();
-  handshake_.reset();
+  hashes_ = handshake_->facts().hashes;
   {
     MutexLock lock(&detail_mutex_);
-    identity_ = facts_.identity;
+    facts_ = handshake_->facts();
   }
+  handshake_.reset();
   backoff_.Reset();
   loop_->CancelTimer(connect_timer_);
   connect_timer_ = {};
@@ -358,6 +377,7 @@ void RedisConnection::Close() {
   closed_ = true;
   Publish(StoreInfo::State::kDown, "the store is shut down");
   DropSession();
+  loop_->CancelTimer(expiry_timer_);
   FailAll();
 }
 

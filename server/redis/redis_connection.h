@@ -10,6 +10,7 @@
 #include <optional>
 #include <queue>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,33 +26,15 @@
 #include "server/redis/redis_options.h"
 #include "server/redis/redis_pipeline.h"
 #include "server/redis/redis_reply.h"
+#include "server/redis/redis_route.h"
 #include "server/redis/redis_session.h"
 #include "server/store/store.h"
 
 namespace larder {
 
-// Until when an operation may wait, whatever it takes to do it.
-struct OperationDeadline {
-  int64_t give_up_nanos = 0;
-  bool is_callers = false;  // the caller's own deadline comes before the store's timeout
-};
-
-struct RedisAnswer {
-  std::vector<RedisReplyPtr> replies;  // one for each command; errors of single commands included
-  int64_t sent_nanos = 0;              // before anything of it was sent
-  RedisPipeline sent;
-};
-
-// Commands that are sent together, and what becomes of them.
-struct RedisOperation {
-  RedisPipeline pipeline;
-  OperationDeadline deadline;
-  absl::AnyInvocable<void(absl::StatusOr<RedisAnswer>) &&> done;
-};
-
 // Connects, shakes hands, and connects again when the connection is lost, with growing pauses drawn at random. An
 // operation is sent once at most, ends once exactly, and ends with UNAVAILABLE at once while there is no connection.
-class RedisConnection final : private RedisSession::Listener {
+class RedisConnection final : public RedisRoute, private RedisSession::Listener {
  public:
   // Told, on the loop's thread, that the connection became ready, was lost, or could not be made the first time; and
   // that it cannot be made for a reason that only somebody who changes a configuration can mend.
@@ -63,34 +46,32 @@ class RedisConnection final : private RedisSession::Listener {
                   std::vector<std::string> control_keys, Observer observer, MasterFinder* finder = nullptr);
   ~RedisConnection() override;
 
-  // Any thread:
-
-  // Begins to connect. Once, after the loop has started.
-  void Start();
-  // `done` runs on the loop's thread, or here if the operation is refused at once: UNAVAILABLE without a connection,
-  // RESOURCE_EXHAUSTED with too many waiting.
+  void Start() override;
+  void Close() override;
+  // To the one server that there is.
   void Submit(RedisOperation operation);
-  OperationDeadline DeadlineFor(int64_t callers_deadline_nanos) const;
-  StoreInfo::State state() const { return state_.load(); }
-  BreakerState breaker() const;
-  int64_t disconnects() const { return disconnects_.load(); }
+  void Submit(std::string_view, RedisOperation operation) override { Submit(std::move(operation)); }
+  void SubmitTo(std::string_view, RedisOperation operation) override { Submit(std::move(operation)); }
+  OperationDeadline DeadlineFor(int64_t callers_deadline_nanos) const override;
+  StoreInfo::State state() const override { return state_.load(); }
+  BreakerState breaker() const override;
+  int64_t disconnects() const override { return disconnects_.load(); }
+  std::string detail() const override;
+  std::string address() const override;
+  std::string version() const override;
   // Of the server that was last connected to; empty before the first.
   std::string identity() const;
-  // Why there is no connection; empty if there is one.
-  std::string detail() const;
-  // Where Redis is, for people, as far as that is known.
-  std::string address() const;
-
-  // The loop's thread:
-
-  // What the present connection's server is.
-  const RedisServerFacts& facts() const { return facts_; }
-  // Gives up a connection whose server turned out not to be what it was, and connects again.
-  void Reconnect(const std::string& reason);
+  std::string identity(std::string_view) const override { return identity(); }
+  ScriptForm scripts() const override;
+  bool is_cluster() const override { return false; }
+  std::vector<std::string> parts() const override { return {""}; }
+  std::optional<RedisEndpoint> any_server() const override;
+  void AddEnsure(RedisPipeline& pipeline, const std::string& control_key) const override;
+  void Reconnect(const std::string& reason) override;
   // The finder has found another master: gives up what leads, or would lead, elsewhere, and connects at once.
-  void Follow();
-  // For good: ends every operation with UNAVAILABLE.
-  void Close();
+  void Follow() override;
+  // The loop's thread: is an attempt to connect, or to shake hands, under way?
+  bool is_trying() const { return trying_.load(); }
 
  private:
   struct Pending {
@@ -143,8 +124,8 @@ class RedisConnection final : private RedisSession::Listener {
 
   mutable Mutex detail_mutex_;
   std::string detail_ ABSL_GUARDED_BY(detail_mutex_);
-  std::string identity_ ABSL_GUARDED_BY(detail_mutex_);
-  std::string found_at_ ABSL_GUARDED_BY(detail_mutex_);  // the master that was found; empty before
+  RedisServerFacts facts_ ABSL_GUARDED_BY(detail_mutex_);  // of the last connection's server
+  std::string found_at_ ABSL_GUARDED_BY(detail_mutex_);    // the master that was found; empty before
   int64_t not_ready_since_ ABSL_GUARDED_BY(detail_mutex_);
 
   // The loop's thread alone, from here on.
@@ -155,7 +136,7 @@ class RedisConnection final : private RedisSession::Listener {
   bool is_finding_ = false;       // the finder owes an answer
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
-  RedisServerFacts facts_;
+  ScriptHashes hashes_;
   Backoff backoff_;
   RedisLoop::TimerId connect_timer_{};  // of the connection attempt, or of the pause before it
   RedisLoop::TimerId silence_timer_{};
@@ -166,6 +147,7 @@ class RedisConnection final : private RedisSession::Listener {
   std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;  // some may have ended since
   RedisLoop::TimerId expiry_timer_{};
 
+  uint64_t order_ = 0;          // of the last answer
   size_t unanswered_ = 0;       // commands sent on this session without a reply
   int64_t progress_nanos_ = 0;  // since when the oldest of them has waited without a byte from Redis
 };

@@ -136,12 +136,15 @@ void RedisHandshake::FinishServer() {
   const std::string_view server = RedisReplyView(replies_[0]).Text().value_or("");
   const std::string_view replication = RedisReplyView(replies_[1]).Text().value_or("");
   facts_.version = std::string(InfoField(server, "redis_version").value_or(""));
-  facts_.knows_script_flags = KnowsScriptFlags(server);
+  facts_.scripts = {.knows_flags = KnowsScriptFlags(server), .told_control = !options_.cluster.empty()};
   facts_.identity = ServerIdentity(server, replication);
   // Valkey gives it a name of its own.
   const std::string_view mode = InfoField(server, "redis_mode").value_or(InfoField(server, "server_mode").value_or(""));
-  if (mode == "cluster") {
-    return Refuse("Redis runs as a Cluster, which this release does not support; name one that does not", true);
+  if (mode == "cluster" && options_.cluster.empty()) {
+    return Refuse("Redis runs as a Cluster; write redis+cluster:// in the URL", true);
+  }
+  if (mode != "cluster" && !options_.cluster.empty()) {
+    return Refuse("Redis does not run as a Cluster; write redis:// in the URL", true);
   }
   if (mode == "sentinel") {
     return Refuse("this is a Sentinel, not the Redis that it watches; write redis+sentinel:// in the URL", true);
@@ -158,7 +161,7 @@ void RedisHandshake::FinishServer() {
                   false);
   }
   RedisPipeline pipeline;
-  for (size_t i = 0; i < kScriptCount; ++i) pipeline.AddLoad(static_cast<Script>(i), facts_.knows_script_flags);
+  for (size_t i = 0; i < kScriptCount; ++i) pipeline.AddLoad(static_cast<Script>(i), facts_.scripts);
   Advance(Step::kScripts, pipeline);
 }
 
@@ -173,7 +176,7 @@ void RedisHandshake::FinishScripts() {
     }
   }
   RedisPipeline pipeline;
-  for (const std::string& key : control_keys_) AddEnsure(pipeline, key, facts_.identity);
+  for (const std::string& key : control_keys_) AddEnsure(pipeline, key, {.there = facts_.identity});
   pipeline.FillHashes(facts_.hashes);
   Advance(Step::kControl, pipeline);
 }

@@ -18,7 +18,7 @@ namespace larder {
 // What is known of the server behind a connection.
 struct RedisServerFacts {
   std::string version;
-  bool knows_script_flags = false;
+  ScriptForm scripts;
   // Changes when the server was restarted, replaced or promoted (COHERENCE C3).
   std::string identity;
   ScriptHashes hashes;

@@ -111,6 +111,7 @@ void RedisLoop::Watch(int fd, bool reading, bool writing, Handler* handler) {
 }
 
 void RedisLoop::Run() {
+  own_thread_.store(std::this_thread::get_id());
   BlockPipeSignal();
   bool running = true;
   while (running) {

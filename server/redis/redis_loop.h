@@ -2,6 +2,7 @@
 #ifndef LARDER_SERVER_REDIS_REDIS_LOOP_H_
 #define LARDER_SERVER_REDIS_REDIS_LOOP_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -67,6 +68,9 @@ class RedisLoop {
   // Any thread.
   bool Post(Task&& task);
 
+  // Any thread.
+  bool is_own_thread() const { return std::this_thread::get_id() == own_thread_.load(); }
+
   // The rest is for the loop's thread alone.
 
   TimerId AddTimer(int64_t due_nanos, Task task);
@@ -97,6 +101,7 @@ class RedisLoop {
   UniqueFd wake_;
   UniqueFd timer_;
   std::thread thread_;
+  std::atomic<std::thread::id> own_thread_{};
 
   Mutex mutex_;
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);

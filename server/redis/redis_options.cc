@@ -1,17 +1,20 @@
 #include "server/redis/redis_options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace larder {
 namespace {
 
 constexpr int kMaxDatabase = 16'383;
 constexpr int kSentinelPort = 26'379;
-constexpr char kSchemes[] = "redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://";
+constexpr char kSchemes[] =
+    "redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster:// or unix://";
 
 absl::Status Refuse(std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("Redis URL: ", std::string(why)));
@@ -94,16 +97,20 @@ absl::Status ParseDatabase(std::string_view text, RedisOptions& options) {
   return absl::OkStatus();
 }
 
-// `hosts/master-name[/database]`.
-absl::Status ParseSentinels(std::string_view hosts, std::string_view path, RedisOptions& options) {
+// Of hosts with commas between them; `port` is of those that name none.
+absl::Status ParseHosts(std::string_view hosts, int port, std::vector<RedisEndpoint>& endpoints) {
   while (true) {
     const size_t comma = hosts.find(',');
-    RedisEndpoint sentinel{"", kSentinelPort};
-    if (absl::Status status = ParseHostAndPort(hosts.substr(0, comma), sentinel); !status.ok()) return status;
-    options.sentinels.push_back(std::move(sentinel));
-    if (comma == std::string_view::npos) break;
+    RedisEndpoint endpoint{"", port};
+    if (absl::Status status = ParseHostAndPort(hosts.substr(0, comma), endpoint); !status.ok()) return status;
+    endpoints.push_back(std::move(endpoint));
+    if (comma == std::string_view::npos) return absl::OkStatus();
     hosts.remove_prefix(comma + 1);
   }
+}
+
+// `master-name[/database]`.
+absl::Status ParseMaster(std::string_view path, RedisOptions& options) {
   const size_t slash = path.find('/');
   std::optional<std::string> name = PercentDecode(path.substr(0, slash));
   if (!name.has_value()) return Refuse("% must be followed by two hexadecimal digits in the master's name");
@@ -130,9 +137,9 @@ absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url) {
   std::string_view rest = url.substr(separator + 3);
   if (rest.find_first_of("?#") != std::string_view::npos) return Refuse("it must not have a query or a fragment");
   if (scheme == "unix") return ParseUnix(rest);
-  const bool is_secure = scheme == "rediss" || scheme == "rediss+sentinel";
-  const bool names_sentinels = scheme == "redis+sentinel" || scheme == "rediss+sentinel";
-  if (!is_secure && !names_sentinels && scheme != "redis") {
+  const bool is_secure = scheme.starts_with("rediss");
+  const std::string_view kind = scheme.substr(is_secure ? 6 : std::min<size_t>(5, scheme.size()));
+  if (!scheme.starts_with("redis") || (!kind.empty() && kind != "+sentinel" && kind != "+cluster")) {
     return Refuse(absl::StrCat("this release supports the schemes ", kSchemes));
   }
 
@@ -146,8 +153,14 @@ absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url) {
   const size_t slash = rest.find('/');
   const std::string_view hosts = rest.substr(0, slash);
   const std::string_view path = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-  if (names_sentinels) {
-    if (absl::Status status = ParseSentinels(hosts, path, options); !status.ok()) return status;
+  if (kind == "+sentinel") {
+    if (absl::Status status = ParseHosts(hosts, kSentinelPort, options.sentinels); !status.ok()) return status;
+    if (absl::Status status = ParseMaster(path, options); !status.ok()) return status;
+    return options;
+  }
+  if (kind == "+cluster") {
+    if (absl::Status status = ParseHosts(hosts, options.port, options.cluster); !status.ok()) return status;
+    if (!path.empty() && path != "0") return Refuse("a Cluster has no databases");
     return options;
   }
   if (absl::Status status = ParseDatabase(path, options); !status.ok()) return status;
@@ -166,6 +179,9 @@ absl::Status CheckRedisOptions(const RedisOptions& options) {
     return absl::InvalidArgumentError("sentinel: the URL names no sentinels");
   }
   const RedisTlsOptions& tls = options.tls;
+  if (!options.cluster.empty() && options.database != 0) {
+    return absl::InvalidArgumentError("database: a Cluster has no databases");
+  }
   if (tls.enabled && !options.unix_path.empty()) {
     return absl::InvalidArgumentError("tls.enabled: there is no TLS on a unix socket");
   }
@@ -187,14 +203,17 @@ std::string EndpointText(const RedisEndpoint& endpoint) {
                  : absl::StrCat(endpoint.host, ":", endpoint.port);
 }
 
+std::string EndpointsText(const std::vector<RedisEndpoint>& endpoints) {
+  return absl::StrJoin(endpoints, ", ", [](std::string* text, const RedisEndpoint& endpoint) {
+    absl::StrAppend(text, EndpointText(endpoint));
+  });
+}
+
 std::string RedisAddress(const RedisOptions& options) {
   if (!options.unix_path.empty()) return options.unix_path;
+  if (!options.cluster.empty()) return absl::StrCat("Cluster (", EndpointsText(options.cluster), ")");
   if (options.sentinels.empty()) return EndpointText({options.host, options.port});
-  std::string text = absl::StrCat("master \"", options.master_name, "\" (sentinels ");
-  for (const RedisEndpoint& sentinel : options.sentinels) {
-    absl::StrAppend(&text, &sentinel == &options.sentinels.front() ? "" : ", ", EndpointText(sentinel));
-  }
-  return text + ")";
+  return absl::StrCat("master \"", options.master_name, "\" (sentinels ", EndpointsText(options.sentinels), ")");
 }
 
 RedisOptions OptionsFor(const RedisOptions& options, const RedisEndpoint& master) {

@@ -39,6 +39,8 @@ struct RedisOptions {
   // If not empty, these say which host and port the master of that name has.
   std::vector<RedisEndpoint> sentinels;
   std::string master_name;
+  // If not empty, Redis is a Cluster, and these are some of its nodes.
+  std::vector<RedisEndpoint> cluster;
   std::string sentinel_user;      // as `user` and `password`, for sentinels
   std::string sentinel_password;  // empty: none
   RedisTlsOptions tls;            // for sentinels too
@@ -60,9 +62,10 @@ struct RedisOptions {
 };
 
 // `redis://[user[:password]@]host[:port][/database]`, percent-encoded where need be, IPv6 addresses in brackets;
-// `redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/master-name[/database]`; either with `rediss` for
-// TLS; or `unix:///path`. INVALID_ARGUMENT otherwise; its message never holds any part of the URL that could be a
-// secret. A user may stand there alone, as the password may come from elsewhere: CheckRedisOptions() once all is known.
+// `redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/master-name[/database]`;
+// `redis+cluster://[user[:password]@]host[:port][,host[:port]...]`; each with `rediss` for TLS; or `unix:///path`.
+// INVALID_ARGUMENT otherwise; its message never holds any part of the URL that could be a secret. A user may stand
+// there alone, as the password may come from elsewhere: CheckRedisOptions() once all is known.
 absl::StatusOr<RedisOptions> ParseRedisUrl(std::string_view url);
 
 // INVALID_ARGUMENT, naming the field, if the options contradict one another.
@@ -72,8 +75,10 @@ absl::Status CheckRedisOptions(const RedisOptions& options);
 std::string RedisAddress(const RedisOptions& options);
 // Host and port as a URL has them.
 std::string EndpointText(const RedisEndpoint& endpoint);
+std::string EndpointsText(const std::vector<RedisEndpoint>& endpoints);
 
-// The options for one server among those that the options speak of: the master that was found, or a sentinel.
+// The options for one server among those that the options speak of: the master that was found, a node of the Cluster,
+// or a sentinel.
 RedisOptions OptionsFor(const RedisOptions& options, const RedisEndpoint& master);
 RedisOptions OptionsForSentinel(const RedisOptions& options, const RedisEndpoint& sentinel);
 

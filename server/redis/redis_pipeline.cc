@@ -31,8 +31,8 @@ RedisPipeline& RedisPipeline::BeginScript(Script script, size_t keys, size_t arg
   return Arg(absl::StrCat(keys));
 }
 
-RedisPipeline& RedisPipeline::AddLoad(Script script, bool server_knows_flags) {
-  return Add({"SCRIPT", "LOAD", ScriptBody(script, server_knows_flags)});
+RedisPipeline& RedisPipeline::AddLoad(Script script, ScriptForm form) {
+  return Add({"SCRIPT", "LOAD", ScriptBody(script, form)});
 }
 
 void RedisPipeline::FillHashes(const ScriptHashes& hashes) {
@@ -46,6 +46,22 @@ void RedisPipeline::Append(const RedisPipeline& other) {
   text_.append(other.text_);
   for (size_t begin : other.begins_) begins_.push_back(shift + begin);
   for (const auto& [place, script] : other.hash_places_) hash_places_.emplace_back(shift + place, script);
+}
+
+RedisPipeline RedisPipeline::Asking() const {
+  RedisPipeline asking;
+  auto place = hash_places_.begin();
+  for (size_t i = 0; i < size(); ++i) {
+    asking.Add({"ASKING"});
+    const std::string_view text = command(i);
+    const size_t begin = begins_[i];
+    for (; place != hash_places_.end() && place->first < begin + text.size(); ++place) {
+      asking.hash_places_.emplace_back(asking.text_.size() + place->first - begin, place->second);
+    }
+    asking.begins_.push_back(asking.text_.size());
+    asking.text_.append(text);
+  }
+  return asking;
 }
 
 std::string_view RedisPipeline::command(size_t i) const {

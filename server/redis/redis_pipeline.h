@@ -29,13 +29,16 @@ class RedisPipeline {
   RedisPipeline& BeginScript(Script script, size_t keys, size_t args);
 
   // SCRIPT LOAD.
-  RedisPipeline& AddLoad(Script script, bool server_knows_flags);
+  RedisPipeline& AddLoad(Script script, ScriptForm form);
 
   // Puts the hashes in that Redis gave the scripts.
   void FillHashes(const ScriptHashes& hashes);
 
   // Adds the other's commands after this one's.
   void Append(const RedisPipeline& other);
+
+  // The same commands, each after an ASKING.
+  RedisPipeline Asking() const;
 
   size_t size() const { return begins_.size(); }
   size_t bytes() const { return text_.size(); }

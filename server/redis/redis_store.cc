@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/redis/cluster_route.h"
+#include "server/redis/redis_connection.h"
 #include "server/store/random_bits.h"
 
 namespace larder {
@@ -40,12 +42,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       membership_{.names = MemberNamesOf(options_.prefix, RandomNonZeroBits())},
       loop_(clock),
       finder_(MakeFinder()),
-      connection_(
-          &loop_, clock, options_, ControlKeys(namespaces_),
-          [warn = warn_, inform = std::move(parts.inform)](bool ready, const std::string& what) {
-            if (const auto& tell = ready ? inform : warn) tell(what);
-          },
-          finder_.get()),
+      route_(MakeRoute(std::move(parts.inform))),
       subscriber_(
           &loop_, clock, options_, Where(), WakeChannels(namespaces_),
           [this](std::string_view channel, std::string_view entry_key) { TellWaiters(channel, entry_key); },
@@ -54,8 +51,9 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
           }),
       news_loop_(clock),
       tracker_(
-          &news_loop_, clock, options_, Where(), &namespaces_, &membership_, [this] { return connection_.identity(); },
-          [this](const std::string& why) { loop_.Post([this, why] { connection_.Reconnect(why); }); },
+          &news_loop_, clock, options_, Where(), &namespaces_, &membership_,
+          [this] { return route_->identity(membership_.names.record); },
+          [this](const std::string& why) { loop_.Post([this, why] { route_->Reconnect(why); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
             if (warn)
@@ -80,14 +78,25 @@ std::unique_ptr<MasterFinder> RedisStore::MakeFinder() {
       });
 }
 
+std::unique_ptr<RedisRoute> RedisStore::MakeRoute(std::function<void(std::string_view)> inform) {
+  auto observer = [warn = warn_, inform = std::move(inform)](bool ready, const std::string& what) {
+    if (const auto& tell = ready ? inform : warn) tell(what);
+  };
+  if (!options_.cluster.empty()) {
+    return std::make_unique<ClusterRoute>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer));
+  }
+  return std::make_unique<RedisConnection>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
+                                           finder_.get());
+}
+
 std::function<std::optional<RedisEndpoint>()> RedisStore::Where() const {
-  if (finder_ == nullptr) return nullptr;
-  return [finder = finder_.get()] { return finder->master(); };
+  if (finder_ == nullptr && !route_->is_cluster()) return nullptr;
+  return [this] { return route_->any_server(); };
 }
 
 // The old master may go on taking writes that are lost when it is told whom to follow.
 void RedisStore::Follow() {
-  connection_.Follow();
+  route_->Follow();
   subscriber_.Follow();
   news_loop_.Post([this] {
     tracker_.Follow();
@@ -99,7 +108,7 @@ absl::Status RedisStore::Start() {
   if (absl::Status status = loop_.Start(); !status.ok()) return status;
   if (absl::Status status = news_loop_.Start(); !status.ok()) return status;
   if (finder_ != nullptr) loop_.Post([this] { finder_->Start(); });
-  connection_.Start();
+  route_->Start();
   loop_.Post([this] { subscriber_.Start(); });
   return absl::OkStatus();
 }
@@ -113,7 +122,7 @@ void RedisStore::Shutdown() {
   news_loop_.Stop();
   loop_.Post([this] {
     subscriber_.Close();
-    connection_.Close();
+    route_->Close();
     if (finder_ != nullptr) finder_->Close();
   });
   loop_.Stop();
@@ -138,6 +147,8 @@ void RedisStore::SetWakeListener(WakeListener listener) {
 void RedisStore::SetNearHolder(NearHolder* holder) {
   holder_.store(holder);
   HearMembers();
+  // Of a Cluster nobody tells yet.
+  if (route_->is_cluster()) return;
   news_loop_.Post([this, holder] { tracker_.Start(holder); });
 }
 
@@ -174,28 +185,30 @@ void RedisStore::PutNote(std::string name_space, std::string name, std::string t
                          int64_t deadline_nanos, StoreCallback<bool> done) {
   absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
   if (!keys.ok()) return std::move(done)(std::move(keys).status());
-  connection_.Submit({PutNoteCommands(**keys, name, text, ttl_nanos), connection_.DeadlineFor(deadline_nanos),
-                      [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(done)(std::move(answer).status());
-                        const RedisReplyView reply(answer->replies[0]);
-                        if (reply.IsError()) return std::move(done)(ErrorOf(reply));
-                        std::move(done)(true);
-                      }});
+  route_->Submit((*keys)->note_prefix + name,
+                 {PutNoteCommands(**keys, name, text, ttl_nanos), route_->DeadlineFor(deadline_nanos),
+                  [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                    if (!answer.ok()) return std::move(done)(std::move(answer).status());
+                    const RedisReplyView reply(answer->replies[0]);
+                    if (reply.IsError()) return std::move(done)(ErrorOf(reply));
+                    std::move(done)(true);
+                  }});
 }
 
 void RedisStore::GetNote(std::string name_space, std::string name, int64_t deadline_nanos,
                          StoreCallback<std::optional<std::string>> done) {
   absl::StatusOr<const NamespaceKeys*> keys = Find(name_space);
   if (!keys.ok()) return std::move(done)(std::move(keys).status());
-  connection_.Submit({GetNoteCommands(**keys, name), connection_.DeadlineFor(deadline_nanos),
-                      [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(done)(std::move(answer).status());
-                        const RedisReplyView reply(answer->replies[0]);
-                        if (reply.IsError() && reply.ErrorCode() != "WRONGTYPE") return std::move(done)(ErrorOf(reply));
-                        std::optional<std::string> text;
-                        if (!reply.IsError() && reply.Text().has_value()) text = std::string(*reply.Text());
-                        std::move(done)(std::move(text));
-                      }});
+  route_->Submit((*keys)->note_prefix + name,
+                 {GetNoteCommands(**keys, name), route_->DeadlineFor(deadline_nanos),
+                  [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                    if (!answer.ok()) return std::move(done)(std::move(answer).status());
+                    const RedisReplyView reply(answer->replies[0]);
+                    if (reply.IsError() && reply.ErrorCode() != "WRONGTYPE") return std::move(done)(ErrorOf(reply));
+                    std::optional<std::string> text;
+                    if (!reply.IsError() && reply.Text().has_value()) text = std::string(*reply.Text());
+                    std::move(done)(std::move(text));
+                  }});
 }
 
 void RedisStore::NoteError(RedisReplyView reply) {
@@ -203,7 +216,7 @@ void RedisStore::NoteError(RedisReplyView reply) {
   // The server is no master any more, perhaps (COHERENCE N1), has forgotten who we are, or is of no use: the handshake
   // finds out, and says so.
   const bool may_be_replaced = finder_ != nullptr && code == "NOREPLICAS";
-  if (NeedsNewLogin(code) || may_be_replaced) connection_.Reconnect(std::string(StatusOfReply(reply).message()));
+  if (NeedsNewLogin(code) || may_be_replaced) route_->Reconnect(std::string(StatusOfReply(reply).message()));
   if (!IsConfigurationError(code)) return;
   MutexLock lock(&trouble_mutex_);
   trouble_ = std::string(StatusOfReply(reply).message());
@@ -213,12 +226,12 @@ void RedisStore::NoteError(RedisReplyView reply) {
 StoreInfo RedisStore::Summary() const {
   StoreInfo info;
   info.kind = "redis";
-  info.state = connection_.state();
-  info.detail = connection_.detail();
+  info.state = route_->state();
+  info.detail = route_->detail();
   info.disconnects = disconnects();
   info.unreadable_entries = unreadable_.load();
   info.members = members();
-  info.address = connection_.address();
+  info.address = route_->address();
   if (info.state != StoreInfo::State::kReady && finder_ != nullptr && !finder_->doubt().empty()) {
     info.detail = absl::StrCat(info.detail, "; ", finder_->doubt());
   }
@@ -252,14 +265,25 @@ std::vector<std::string> RedisStore::Advice(const StoreInfo& info) const {
   return advice;
 }
 
+// What the servers say of themselves, one after the other.
+struct RedisStore::Description {
+  StoreInfo info;
+  std::vector<std::string> parts;
+  size_t next = 0;
+  OperationDeadline deadline;
+  StoreCallback<StoreInfo> done;
+};
+
 void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {
   StoreInfo info = Summary();
   if (info.state != StoreInfo::State::kReady) return std::move(done)(std::move(info));
-  const OperationDeadline deadline = connection_.DeadlineFor(deadline_nanos);
+  const OperationDeadline deadline = route_->DeadlineFor(deadline_nanos);
   // Alone, so that what is measured is the way there and back, not the work of INFO.
   RedisPipeline ping;
   ping.Add({"PING"});
-  connection_.Submit(
+  const std::vector<std::string> parts = route_->parts();
+  route_->SubmitTo(
+      parts.empty() ? "" : parts.front(),
       {std::move(ping), deadline, [this, deadline, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
          StoreInfo now = Summary();
          if (!answer.ok()) {
@@ -268,21 +292,29 @@ void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done)
          }
          now.round_trip_micros =
              static_cast<double>(clock_->NowNanos() - answer->sent_nanos) / static_cast<double>(kNanosPerMicro);
-         now.redis_version = connection_.facts().version;
-         FinishDescribe(std::move(now), deadline, std::move(done));
+         now.redis_version = route_->version();
+         now.measured = true;
+         DescribeNext(
+             std::make_unique<Description>(Description{std::move(now), route_->parts(), 0, deadline, std::move(done)}));
        }});
 }
 
-void RedisStore::FinishDescribe(StoreInfo info, OperationDeadline deadline, StoreCallback<StoreInfo> done) {
-  connection_.Submit(
-      {DescribeCommands(), deadline,
-       [this, info = std::move(info), done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-         const absl::Status status = answer.ok() ? ParseDescription(answer->replies, info) : answer.status();
-         info.measured = status.ok();
-         info.advice = Advice(info);
-         if (!status.ok()) info.detail = std::string(status.message());
-         std::move(done)(std::move(info));
-       }});
+void RedisStore::DescribeNext(std::unique_ptr<Description> description) {
+  if (description->next == description->parts.size()) {
+    description->info.advice = Advice(description->info);
+    return std::move(description->done)(std::move(description->info));
+  }
+  const std::string part = description->parts[description->next++];
+  const OperationDeadline deadline = description->deadline;
+  route_->SubmitTo(part, {DescribeCommands(), deadline,
+                          [this, description = std::move(description)](absl::StatusOr<RedisAnswer> answer) mutable {
+                            StoreInfo& info = description->info;
+                            const absl::Status status =
+                                answer.ok() ? AddDescription(answer->replies, info) : answer.status();
+                            info.measured = info.measured && status.ok();
+                            if (!status.ok()) info.detail = std::string(status.message());
+                            DescribeNext(std::move(description));
+                          }});
 }
 
 }  // namespace larder

@@ -14,14 +14,15 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "server/redis/apart_commands.h"
 #include "server/redis/channel_subscriber.h"
 #include "server/redis/control_commands.h"
 #include "server/redis/master_finder.h"
 #include "server/redis/near_tracker.h"
 #include "server/redis/own_membership.h"
-#include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
+#include "server/redis/redis_route.h"
 #include "server/redis/scan_commands.h"
 #include "server/redis/scripts.h"
 #include "server/redis/store_commands.h"
@@ -87,21 +88,26 @@ class RedisStore final : public Store {
   int64_t members() const override { return membership_.members.load(); }
   // Never fails: where Redis does not answer, it says why.
   void Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) override;
-  StoreInfo::State state() const override { return connection_.state(); }
-  BreakerState breaker() const override { return connection_.breaker(); }
-  int64_t disconnects() const override { return connection_.disconnects(); }
+  StoreInfo::State state() const override { return route_->state(); }
+  BreakerState breaker() const override { return route_->breaker(); }
+  int64_t disconnects() const override { return route_->disconnects(); }
   bool exclusive() const override { return false; }
   // Waits for the store's thread, and so not from a callback.
   void Shutdown() override;
 
  private:
+  struct ScriptReply {
+    RedisReplyPtr reply;
+    uint64_t order = 0;  // as RedisAnswer has it
+  };
   // A script, and what is needed to run it once more where it certainly did not run.
   struct ScriptCall {
     const NamespaceKeys* name_space;
     Script script;
     OperationDeadline deadline;
-    absl::AnyInvocable<void(absl::StatusOr<RedisReplyPtr>) &&> done;
-    bool is_second_try = false;
+    StoreCallback<ScriptReply> done;
+    std::string key = {};  // decides who runs it; empty: the control record
+    int tries = 1;
   };
   // Keys that are looked at.
   struct LookCall {
@@ -116,6 +122,28 @@ class RedisStore final : public Store {
     size_t item;
     size_t bytes;
   };
+  struct EraseDeadCall {
+    const NamespaceKeys* name_space;
+    EraseDeadRequest request;
+    StoreCallback<EraseDeadResult> done;
+    std::vector<std::string> keys;
+    size_t next = 0;  // the first key that is not looked at yet
+    EraseDeadResult result;
+  };
+  // Parts of a result that come one by one, on one thread. What failed last is the error of the whole.
+  template <typename T>
+  struct Gathering {
+    T result;
+    size_t left = 0;
+    absl::Status status;
+    StoreCallback<T> done;
+
+    void Arrive(const absl::Status& part = absl::OkStatus()) {
+      if (!part.ok()) status = part;
+      if (--left != 0) return;
+      status.ok() ? std::move(done)(std::move(result)) : std::move(done)(status);
+    }
+  };
 
   absl::StatusOr<const NamespaceKeys*> Find(const std::string& name_space) const;
   // One error for the whole of an operation.
@@ -128,21 +156,15 @@ class RedisStore final : public Store {
   void NoteUnreadable(const NamespaceKeys& name_space, std::string_view why);
   // What `control` tells; nothing if that is not enough, and then AskControl is to be called with `again`.
   absl::StatusOr<std::optional<ControlUpdate>> TakeControl(const NamespaceKeys& name_space, ClockPosition known,
-                                                           RedisReplyView control, RedisPipeline& again);
-  void AskControl(RedisPipeline commands, OperationDeadline deadline, StoreCallback<ControlUpdate> done);
+                                                           RedisReplyView control, uint64_t order,
+                                                           RedisPipeline& again);
+  void AskControl(const NamespaceKeys& name_space, RedisPipeline commands, OperationDeadline deadline,
+                  StoreCallback<ControlUpdate> done);
 
   // redis_store_scan.cc
   void LookAt(LookCall call);
   void FinishLook(LookCall call, absl::StatusOr<RedisAnswer> answer);
   void LookAgain(LookCall call, std::vector<LongHead> again);
-  struct EraseDeadCall {
-    const NamespaceKeys* name_space;
-    EraseDeadRequest request;
-    StoreCallback<EraseDeadResult> done;
-    std::vector<std::string> keys;
-    size_t next = 0;  // the first key that is not looked at yet
-    EraseDeadResult result;
-  };
   void EraseDeadNext(std::unique_ptr<EraseDeadCall> call);
   // The namespace's keys of one step, without their prefix.
   void ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count, OperationDeadline deadline,
@@ -162,12 +184,63 @@ class RedisStore final : public Store {
                  RedisPipeline commands, absl::StatusOr<T> (*parse)(RedisReplyView, ClockPosition, uint64_t),
                  StoreCallback<T> done) {
     RunScript(ScriptCall{&name_space, script, deadline,
-                         [this, known, parse, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                         [known, parse, done = std::move(done)](absl::StatusOr<ScriptReply> reply) mutable {
                            if (!reply.ok()) return std::move(done)(std::move(reply).status());
-                           std::move(done)(parse(RedisReplyView(*reply), known, ++sequence_));
+                           std::move(done)(parse(RedisReplyView(reply->reply), known, reply->order));
                          }},
               std::move(commands));
   }
+
+  // redis_store_apart.cc: where entries and the control record are on different servers (COHERENCE N5). What is asked
+  // of several is begun on the store's thread, and so ends there.
+  void OnLoop(RedisLoop::Task task);
+  void ReadApart(const NamespaceKeys& name_space, ReadRequest request, StoreCallback<ReadResult> done);
+  void TakeEntry(const NamespaceKeys& name_space, size_t i, absl::StatusOr<RedisAnswer> answer,
+                 Gathering<ReadResult>& gathering);
+  void LookApart(LookCall call);
+  void LookAtOne(const NamespaceKeys& name_space, std::string key, size_t head_bytes, OperationDeadline deadline,
+                 StoreCallback<StoredItem> done);
+  // What is later than `known`.
+  void AskUpdate(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
+                 StoreCallback<ControlUpdate> done);
+  // That, and what a script over an entry with one of these tags needs to be told.
+  struct FactsCall {
+    const NamespaceKeys* name_space;
+    ClockPosition known;
+    std::vector<std::string> tags;
+    OperationDeadline deadline;
+    StoreCallback<ControlFacts> done;
+    int tries = 1;
+  };
+  void AskFacts(FactsCall call);
+
+  // redis_store_apart_write.cc
+  struct ApartWrite;
+  struct ApartTouch;
+  void WriteApart(const NamespaceKeys& name_space, WriteRequest request, StoreCallback<WriteResult> done);
+  void JudgeWrite(const std::shared_ptr<ApartWrite>& write);
+  void DecideWrite(const std::shared_ptr<ApartWrite>& write);
+  void SendWrite(const std::shared_ptr<ApartWrite>& write, const ToldControl& told);
+  void TouchApart(const NamespaceKeys& name_space, TouchRequest request, StoreCallback<TouchResult> done);
+  void TryTouch(const std::shared_ptr<ApartTouch>& touch);
+  void SendTouch(const std::shared_ptr<ApartTouch>& touch, ControlFacts facts);
+  void LeaseApart(const NamespaceKeys& name_space, LeaseRequest request, StoreCallback<LeaseResult> done);
+  void EraseOneApart(const NamespaceKeys& name_space, const std::string& key, RedisPipeline script,
+                     OperationDeadline deadline, bool counts, const std::shared_ptr<Gathering<EraseResult>>& gathering);
+  void EraseApart(const NamespaceKeys& name_space, EraseRequest request, OperationDeadline deadline,
+                  StoreCallback<EraseResult> done);
+  void EraseApart(const NamespaceKeys& name_space, EraseVersionsRequest request, OperationDeadline deadline,
+                  StoreCallback<EraseResult> done);
+  void SoftenApart(const NamespaceKeys& name_space, EraseRequest request, OperationDeadline deadline,
+                   StoreCallback<EraseResult> done);
+  // What is under keys, and all that says whether it is dead. The store's thread.
+  struct Findings {
+    std::vector<StoredItem> items;  // one for each key, in order
+    ControlFacts facts;
+  };
+  void FindDead(const NamespaceKeys& name_space, std::vector<std::string> keys, ClockPosition known,
+                OperationDeadline deadline, StoreCallback<Findings> done);
+  void EraseDeadApart(std::unique_ptr<EraseDeadCall> call);
 
   // redis_store_control.cc
   void ForgetPages(const NamespaceKeys& name_space, ClockPosition up_to, Forgotten which, int64_t offset,
@@ -184,6 +257,7 @@ class RedisStore final : public Store {
   // The finder's master, for those who do not ask it themselves; empty without a finder.
   std::function<std::optional<RedisEndpoint>()> Where() const;
   std::unique_ptr<MasterFinder> MakeFinder();
+  std::unique_ptr<RedisRoute> MakeRoute(std::function<void(std::string_view)> inform);
   // Another master was named.
   void Follow();
 
@@ -192,7 +266,8 @@ class RedisStore final : public Store {
   StoreInfo Summary() const;
   // What to change about a Redis that serves.
   std::vector<std::string> Advice(const StoreInfo& info) const;
-  void FinishDescribe(StoreInfo info, OperationDeadline deadline, StoreCallback<StoreInfo> done);
+  struct Description;
+  void DescribeNext(std::unique_ptr<Description> description);
 
   const Clock* const clock_;
   const RedisOptions options_;
@@ -214,12 +289,11 @@ class RedisStore final : public Store {
   std::atomic<bool> hears_members_{false};
 
   // The store's thread alone.
-  uint64_t sequence_ = 0;
   int64_t warned_nanos_ = 0;
 
   RedisLoop loop_;
   const std::unique_ptr<MasterFinder> finder_;  // null: Redis is where the options say
-  RedisConnection connection_;
+  const std::unique_ptr<RedisRoute> route_;
   ChannelSubscriber subscriber_;
   RedisLoop news_loop_;
   std::atomic<NearHolder*> holder_{nullptr};

@@ -12,24 +12,26 @@ void RedisStore::Register(MemberTerms terms, StoreCallback<Registration> done) {
   membership_.longest_hold_nanos.store(std::max(membership_.longest_hold_nanos.load(), terms.hold_nanos));
   RedisPipeline commands;
   const uint64_t sequence = ++membership_.sequence;
-  AddRegister(commands, membership_.names, connection_.identity(), terms, sequence);
+  AddRegister(commands, membership_.names, route_->identity(membership_.names.record), terms, sequence);
   // Its namespace's control record is none of this script's business, but is there.
-  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kRegister, connection_.DeadlineFor(0),
-                       [this, sequence, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kRegister, route_->DeadlineFor(0),
+                       [this, sequence, done = std::move(done)](absl::StatusOr<ScriptReply> reply) mutable {
                          if (!reply.ok()) return std::move(done)(std::move(reply).status());
-                         const absl::StatusOr<RegisterAnswer> answer = ParseRegister(RedisReplyView(*reply));
+                         const absl::StatusOr<RegisterAnswer> answer = ParseRegister(RedisReplyView(reply->reply));
                          if (!answer.ok()) return std::move(done)(answer.status());
                          std::move(done)(membership_.Take(*answer, sequence));
-                       }},
+                       },
+                       membership_.names.record},
             std::move(commands));
 }
 
 void RedisStore::Sync(uint64_t round, StoreCallback<SyncResult> done) {
   HearMembers();
-  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kSync, connection_.DeadlineFor(0),
-                       [this, done = std::move(done)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+  RunScript(ScriptCall{&namespaces_.begin()->second, Script::kSync, route_->DeadlineFor(0),
+                       [this, done = std::move(done)](absl::StatusOr<ScriptReply> reply) mutable {
                          if (!reply.ok()) return std::move(done)(std::move(reply).status());
-                         absl::StatusOr<SyncAnswer> answer = ParseSync(RedisReplyView(*reply), membership_.names.id);
+                         absl::StatusOr<SyncAnswer> answer =
+                             ParseSync(RedisReplyView(reply->reply), membership_.names.id);
                          if (!answer.ok()) return std::move(done)(answer.status());
                          membership_.members.store(answer->members);
                          // Others are taken to have the same terms where nobody is there to tell of theirs.
@@ -37,8 +39,9 @@ void RedisStore::Sync(uint64_t round, StoreCallback<SyncResult> done) {
                              std::max({answer->result.longest_hold_nanos, options_.near_lease_nanos,
                                        membership_.longest_hold_nanos.load()});
                          std::move(done)(std::move(answer->result));
-                       }},
-            SyncCommands(membership_.names, connection_.identity(), round));
+                       },
+                       membership_.names.record},
+            SyncCommands(membership_.names, route_->identity(membership_.names.record), round));
 }
 
 void RedisStore::SetSyncListener(SyncListener listener) {

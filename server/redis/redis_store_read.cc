@@ -16,12 +16,13 @@ constexpr int64_t kWarnEvery = 60 * kNanosPerSecond;
 void RedisStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
   if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
-  connection_.Submit({ReadCommands(**name_space, request.keys, request.known), deadline,
-                      [this, keys = *name_space, known = request.known, deadline,
-                       done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        FinishRead(*keys, known, deadline, std::move(answer), std::move(done));
-                      }});
+  if (route_->is_cluster()) return ReadApart(**name_space, std::move(request), std::move(done));
+  const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
+  route_->Submit((*name_space)->control, {ReadCommands(**name_space, request.keys, request.known), deadline,
+                                          [this, keys = *name_space, known = request.known, deadline,
+                                           done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                                            FinishRead(*keys, known, deadline, std::move(answer), std::move(done));
+                                          }});
 }
 
 void RedisStore::FinishRead(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
@@ -38,13 +39,13 @@ void RedisStore::FinishRead(const NamespaceKeys& name_space, ClockPosition known
   }
   RedisPipeline again;
   absl::StatusOr<std::optional<ControlUpdate>> update =
-      TakeControl(name_space, known, RedisReplyView(replies.back()), again);
+      TakeControl(name_space, known, RedisReplyView(replies.back()), answer->order, again);
   if (!update.ok()) return std::move(done)(std::move(update).status());
   if (update->has_value()) {
     result.control = **std::move(update);
     return std::move(done)(std::move(result));
   }
-  AskControl(std::move(again), deadline,
+  AskControl(name_space, std::move(again), deadline,
              [result = std::move(result), done = std::move(done)](absl::StatusOr<ControlUpdate> whole) mutable {
                if (!whole.ok()) return std::move(done)(std::move(whole).status());
                result.control = *std::move(whole);
@@ -54,7 +55,7 @@ void RedisStore::FinishRead(const NamespaceKeys& name_space, ClockPosition known
 
 absl::StatusOr<std::optional<ControlUpdate>> RedisStore::TakeControl(const NamespaceKeys& name_space,
                                                                      ClockPosition known, RedisReplyView control,
-                                                                     RedisPipeline& again) {
+                                                                     uint64_t order, RedisPipeline& again) {
   absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(control);
   if (!range.ok()) {
     NoteError(control);
@@ -73,15 +74,17 @@ absl::StatusOr<std::optional<ControlUpdate>> RedisStore::TakeControl(const Names
     AddControlRead(again, name_space.control, 0);
     return std::nullopt;
   }
-  return UpdateOf(**std::move(range), known, ++sequence_);
+  return UpdateOf(**std::move(range), known, order);
 }
 
-void RedisStore::AskControl(RedisPipeline commands, OperationDeadline deadline, StoreCallback<ControlUpdate> done) {
-  connection_.Submit(
+void RedisStore::AskControl(const NamespaceKeys& name_space, RedisPipeline commands, OperationDeadline deadline,
+                            StoreCallback<ControlUpdate> done) {
+  route_->Submit(
+      name_space.control,
       {std::move(commands), deadline, [this, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
          if (!answer.ok()) return std::move(done)(std::move(answer).status());
          const RedisReplyView control(answer->replies.back());
-         absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, ++sequence_);
+         absl::StatusOr<ControlUpdate> update = ParseUpdate(control, ClockPosition{}, answer->order);
          if (!update.ok()) NoteError(control);
          std::move(done)(std::move(update));
        }});

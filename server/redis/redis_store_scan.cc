@@ -27,20 +27,22 @@ void RedisStore::Look(LookRequest request, StoreCallback<LookResult> done) {
   LookAt(LookCall{*name_space,
                   std::move(request.keys),
                   request.known,
-                  connection_.DeadlineFor(request.deadline_nanos),
+                  route_->DeadlineFor(request.deadline_nanos),
                   std::move(done),
                   {}});
 }
 
 void RedisStore::LookAt(LookCall call) {
+  if (route_->is_cluster()) return LookApart(std::move(call));
   RedisPipeline commands;
   for (const std::string& key : call.keys) AddLook(commands, *call.name_space, key, kUsualHeadBytes);
   AddControlRead(commands, call.name_space->control, AskedFrom(call.known));
   const OperationDeadline deadline = call.deadline;
-  connection_.Submit(
-      {std::move(commands), deadline, [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
-         FinishLook(std::move(call), std::move(answer));
-       }});
+  const std::string& control = call.name_space->control;
+  route_->Submit(control, {std::move(commands), deadline,
+                           [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
+                             FinishLook(std::move(call), std::move(answer));
+                           }});
 }
 
 void RedisStore::FinishLook(LookCall call, absl::StatusOr<RedisAnswer> answer) {
@@ -55,14 +57,15 @@ void RedisStore::FinishLook(LookCall call, absl::StatusOr<RedisAnswer> answer) {
   }
   RedisPipeline whole;
   absl::StatusOr<std::optional<ControlUpdate>> update =
-      TakeControl(*call.name_space, call.known, RedisReplyView(answer->replies.back()), whole);
+      TakeControl(*call.name_space, call.known, RedisReplyView(answer->replies.back()), answer->order, whole);
   if (!update.ok()) return std::move(call.done)(std::move(update).status());
   if (update->has_value()) {
     call.result.control = **std::move(update);
     return LookAgain(std::move(call), std::move(again));
   }
   const OperationDeadline deadline = call.deadline;
-  AskControl(std::move(whole), deadline,
+  const NamespaceKeys& name_space = *call.name_space;
+  AskControl(name_space, std::move(whole), deadline,
              [this, call = std::move(call), again = std::move(again)](absl::StatusOr<ControlUpdate> control) mutable {
                if (!control.ok()) return std::move(call.done)(std::move(control).status());
                call.result.control = *std::move(control);
@@ -77,38 +80,48 @@ void RedisStore::LookAgain(LookCall call, std::vector<LongHead> again) {
     AddLook(commands, *call.name_space, call.result.items[head.item].key, head.bytes);
   }
   const OperationDeadline deadline = call.deadline;
-  connection_.Submit({std::move(commands), deadline,
-                      [call = std::move(call), again = std::move(again)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
-                        for (size_t i = 0; i < again.size(); ++i) {
-                          StoredItem& item = call.result.items[again[i].item];
-                          absl::StatusOr<KeyLook> look =
-                              ParseLook(answer->replies, i * kRepliesPerLook, std::move(item.key), answer->sent_nanos);
-                          if (!look.ok()) return std::move(call.done)(std::move(look).status());
-                          // One that has grown meanwhile stays unreadable to this call.
-                          item = std::move(look->item);
-                        }
-                        std::move(call.done)(std::move(call.result));
-                      }});
+  const std::string& control = call.name_space->control;
+  route_->Submit(control,
+                 {std::move(commands), deadline,
+                  [call = std::move(call), again = std::move(again)](absl::StatusOr<RedisAnswer> answer) mutable {
+                    if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
+                    for (size_t i = 0; i < again.size(); ++i) {
+                      StoredItem& item = call.result.items[again[i].item];
+                      absl::StatusOr<KeyLook> look =
+                          ParseLook(answer->replies, i * kRepliesPerLook, std::move(item.key), answer->sent_nanos);
+                      if (!look.ok()) return std::move(call.done)(std::move(look).status());
+                      // One that has grown meanwhile stays unreadable to this call.
+                      item = std::move(look->item);
+                    }
+                    std::move(call.done)(std::move(call.result));
+                  }});
 }
 
 void RedisStore::ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count,
                           OperationDeadline deadline, StoreCallback<ScannedKeys> done) {
-  if (!IsScanCursor(cursor)) return std::move(done)(absl::InvalidArgumentError("cursor: not one of this store"));
-  connection_.Submit({ScanCommands(name_space, cursor, count), deadline,
-                      [this, keys = &name_space, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                        if (!answer.ok()) return std::move(done)(std::move(answer).status());
-                        const RedisReplyView reply(answer->replies[0]);
-                        absl::StatusOr<ScannedKeys> scanned = ParseScan(reply, *keys);
-                        if (!scanned.ok()) NoteError(reply);
-                        std::move(done)(std::move(scanned));
-                      }});
+  std::optional<ScanPlace> place = ScanPlaceOf(cursor, route_->parts());
+  if (!place.has_value()) return std::move(done)(absl::InvalidArgumentError("cursor: not one of this store"));
+  RedisPipeline commands = ScanCommands(name_space, place->cursor, count);
+  const std::string part = place->part;
+  route_->SubmitTo(part, {std::move(commands), deadline,
+                          [this, keys = &name_space, place = *std::move(place),
+                           done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                            if (!answer.ok()) return std::move(done)(std::move(answer).status());
+                            const RedisReplyView reply(answer->replies[0]);
+                            absl::StatusOr<ScannedKeys> scanned = ParseScan(reply, *keys);
+                            if (!scanned.ok()) {
+                              NoteError(reply);
+                            } else {
+                              scanned->cursor = CursorAfter(place, std::move(scanned->cursor));
+                            }
+                            std::move(done)(std::move(scanned));
+                          }});
 }
 
 void RedisStore::Scan(ScanRequest request, StoreCallback<ScanResult> done) {
   absl::StatusOr<const NamespaceKeys*> name_space = Find(request.name_space);
   if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
-  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
+  const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
   const auto finish = [](std::string cursor, StoreCallback<ScanResult> finished) {
     return [cursor = std::move(cursor), finished = std::move(finished)](absl::StatusOr<LookResult> looked) mutable {
       if (!looked.ok()) return std::move(finished)(std::move(looked).status());
@@ -130,7 +143,7 @@ void RedisStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResu
   if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   auto call = std::make_unique<EraseDeadCall>();
   call->name_space = *name_space;
-  const OperationDeadline deadline = connection_.DeadlineFor(request.deadline_nanos);
+  const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
   call->request = std::move(request);
   call->done = std::move(done);
   const EraseDeadRequest& asked = call->request;
@@ -140,6 +153,7 @@ void RedisStore::EraseDead(EraseDeadRequest request, StoreCallback<EraseDeadResu
              call->keys = std::move(scanned->keys);
              call->result.cursor = std::move(scanned->cursor);
              call->result.scanned = static_cast<int64_t>(call->keys.size());
+             if (route_->is_cluster()) return EraseDeadApart(std::move(call));
              EraseDeadNext(std::move(call));
            });
 }
@@ -157,12 +171,12 @@ void RedisStore::EraseDeadNext(std::unique_ptr<EraseDeadCall> call) {
   call->next = end;
   const NamespaceKeys* const name_space = call->name_space;
   // Each part has the time of an operation: how many there are is the caller's configuration.
-  const OperationDeadline deadline = connection_.DeadlineFor(call->request.deadline_nanos);
+  const OperationDeadline deadline = route_->DeadlineFor(call->request.deadline_nanos);
   RunScript(ScriptCall{name_space, Script::kEraseDead, deadline,
-                       [this, call = std::move(call)](absl::StatusOr<RedisReplyPtr> reply) mutable {
+                       [this, call = std::move(call)](absl::StatusOr<ScriptReply> reply) mutable {
                          if (!reply.ok()) return std::move(call->done)(std::move(reply).status());
-                         const absl::Status status =
-                             ParseEraseDead(RedisReplyView(*reply), call->request.known, ++sequence_, &call->result);
+                         const absl::Status status = ParseEraseDead(RedisReplyView(reply->reply), call->request.known,
+                                                                    reply->order, &call->result);
                          if (!status.ok()) return std::move(call->done)(status);
                          if (!call->result.mine || call->next >= call->keys.size()) {
                            return std::move(call->done)(std::move(call->result));

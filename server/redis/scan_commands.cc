@@ -12,6 +12,11 @@ namespace {
 constexpr size_t kMaxCursorDigits = 20;
 constexpr std::string_view kGlobCharacters = "*?[]\\";
 
+bool IsServerCursor(std::string_view cursor) {
+  return cursor.size() <= kMaxCursorDigits &&
+         std::all_of(cursor.begin(), cursor.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 std::string WithoutWildcards(std::string_view text) {
   std::string escaped;
   for (char c : text) {
@@ -23,9 +28,23 @@ std::string WithoutWildcards(std::string_view text) {
 
 }  // namespace
 
-bool IsScanCursor(std::string_view cursor) {
-  return cursor.size() <= kMaxCursorDigits &&
-         std::all_of(cursor.begin(), cursor.end(), [](char c) { return c >= '0' && c <= '9'; });
+std::optional<ScanPlace> ScanPlaceOf(std::string_view cursor, const std::vector<std::string>& parts) {
+  const size_t colon = cursor.find(':');
+  ScanPlace place;
+  if (colon != std::string_view::npos) place.part = std::string(cursor.substr(0, colon));
+  place.cursor = std::string(cursor.substr(colon == std::string_view::npos ? 0 : colon + 1));
+  if (!IsServerCursor(place.cursor)) return std::nullopt;
+  const auto at = std::lower_bound(parts.begin(), parts.end(), place.part);
+  if (at == parts.end()) return std::nullopt;
+  if (*at != place.part) place.cursor.clear();
+  place.part = *at;
+  if (at + 1 != parts.end()) place.next_part = *(at + 1);
+  return place;
+}
+
+std::string CursorAfter(const ScanPlace& place, std::string cursor) {
+  if (!cursor.empty()) return place.part.empty() ? cursor : absl::StrCat(place.part, ":", cursor);
+  return place.next_part.has_value() ? absl::StrCat(*place.next_part, ":0") : "";
 }
 
 RedisPipeline ScanCommands(const NamespaceKeys& name_space, std::string_view cursor, int count) {

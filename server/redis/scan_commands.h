@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,18 @@
 
 namespace larder {
 
-// Whether ScanCommands may be given it.
-bool IsScanCursor(std::string_view cursor);
+// Where a scan goes on: on which of the servers, and where there.
+struct ScanPlace {
+  std::string part;
+  std::string cursor;
+  std::optional<std::string> next_part;  // the one after it; none: it is the last
+};
+// Of the cursor that a scan answered, `part:cursor`, or without the first where there is but one server; empty: the
+// start. A server that is gone has given its keys to the others: its place is the next one's start. None if it is no
+// such cursor, or there is no server.
+std::optional<ScanPlace> ScanPlaceOf(std::string_view cursor, const std::vector<std::string>& parts);
+// The cursor that the scan answers, by the one that the server did; empty: the end.
+std::string CursorAfter(const ScanPlace& place, std::string cursor);
 
 // Redis is never given anybody's pattern: only the prefix of the namespace's entries, with nothing in it that could be
 // read as a pattern.

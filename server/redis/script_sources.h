@@ -8,8 +8,11 @@
 
 namespace larder {
 
-// What comes before every script: how to read a control record.
+// What comes before a script: how to read a control record that is beside what the script works on, or what one that is
+// on another server was told to say; and then what is done with either.
 extern const std::string_view kControlLibrary;
+extern const std::string_view kToldControlLibrary;
+extern const std::string_view kAnyControlLibrary;
 // What comes before the scripts over entries: how to read and judge a record under a key.
 extern const std::string_view kEntryLibrary;
 

@@ -14,8 +14,11 @@ namespace larder {
 // envelope, eight zeros or nothing for none. `known` is two arguments, generation and epoch; `members` are the control
 // record's members later than it with their stamps, all of them if the generation is another than the known one.
 enum class Script : size_t {
-  // KEYS control; ARGV proposed generation, the server's identity.
-  // Makes the record, or a new one if the server is not the one that it was made on. -> members
+  // KEYS control; ARGV proposed generation, the identities of the servers whose entries are judged by the record, and
+  // the
+  // names of those that cannot be asked; each a list with commas. An identity in a Cluster is `<name>:<digits>`,
+  // elsewhere it has no name.
+  // Makes the record, or a new one if a server may have lost what it held when it was recorded. -> members
   kEnsure,
   // KEYS entry, control; ARGV known, condition (none, absent, present or version), its version, as-of generation (or
   // empty), as-of epoch, fill's token (or empty), dead version, alive version, time to live, the envelope up to its
@@ -42,7 +45,8 @@ enum class Script : size_t {
   kInvalidateGroups,
   // KEYS control; ARGV new generation. Tells all who wait for a lease. -> members
   kRaiseBarrier,
-  // KEYS control, sweep; ARGV known, step (begin, renew or end), sweeper, lease, fence's generation, its epoch.
+  // KEYS control, sweep; ARGV known, step (begin, renew, end, or stop, which forgets nothing), sweeper, lease, fence's
+  // generation, its epoch.
   // -> {1 if it is the sweeper's, epoch of the fence, members}
   kSweep,
   // KEYS control, entries; ARGV known, fence's generation, then for each entry the latest hard stamp of a pattern that
@@ -67,8 +71,19 @@ inline constexpr size_t kScriptCount = 14;
 inline constexpr size_t kScriptHashBytes = 40;
 using ScriptHashes = std::array<std::string, kScriptCount>;
 
-// `server_knows_flags`: it is Redis 7 or later, where a script may say that it runs when memory is out.
-std::string ScriptBody(Script script, bool server_knows_flags);
+// What a server's scripts look like.
+struct ScriptForm {
+  // It is Redis 7 or later, where a script may say that it runs when memory is out.
+  bool knows_flags = false;
+  // Of a Cluster: what works on entries has no control record beside it. Of the first five scripts but kEnsure, and of
+  // kErase, KEYS are entries only (of kErase one), and further arguments tell what the record said: its name,
+  // generation, epoch, latest hard stamp of the whole and fence, and the version that the caller judged, or * if
+  // that does not matter. `members` are empty. Where another version is there than the judged one, which is of the
+  // record's generation and not older than that stamp, the script does nothing, and answers an error that begins with
+  // UNJUDGED.
+  bool told_control = false;
+};
+std::string ScriptBody(Script script, ScriptForm form);
 
 }  // namespace larder
 

@@ -20,13 +20,8 @@ local function members_later(control, generation, epoch)
   return redis.call('ZRANGEBYSCORE', control.key, '(' .. epoch, '+inf', 'WITHSCORES')
 end
 
--- The number that a member stands for. Those that readers must not see are kept below zero.
-local function number_of(control, member)
-  return math.abs(tonumber(redis.call('ZSCORE', control.key, member) or '0'))
-end
-
-local function fence_of(control)
-  return number_of(control, 'fence')
+local function stamp_of(control, member)
+  return redis.call('ZSCORE', control.key, member)
 end
 
 local function hide(control, member, number)
@@ -35,6 +30,40 @@ local function hide(control, member, number)
   else
     redis.call('ZADD', control.key, string.format('-%.0f', number), member)
   end
+end
+)lua";
+
+// COHERENCE N5: the record is on another server, where it was read just before; what the script needs of it is told in
+// the last arguments. Stamps of tags are not: whoever runs the script has looked at them.
+const std::string_view kToldControlLibrary = R"lua(
+local told = #ARGV - 6
+local control_key = ARGV[told + 1]
+
+local function read_control()
+  return {
+    generation = ARGV[told + 2], epoch = tonumber(ARGV[told + 3]), all = tonumber(ARGV[told + 4]),
+    -- No stamp is retired, so that no sweep is one that something must not escape.
+    fence = ARGV[told + 5], floor = ARGV[told + 5], judged = ARGV[told + 6],
+  }
+end
+
+local function members_later()
+  return {}
+end
+
+local function stamp_of(control, member)
+  return control[member]
+end
+)lua";
+
+const std::string_view kAnyControlLibrary = R"lua(
+-- The number that a member stands for. Those that readers must not see are kept below zero.
+local function number_of(control, member)
+  return math.abs(tonumber(stamp_of(control, member) or '0'))
+end
+
+local function fence_of(control)
+  return number_of(control, 'fence')
 end
 
 -- COHERENCE P3: whoever was refused the lease may look again; without a key, whoever was refused any. A refusal to
@@ -50,8 +79,14 @@ end
 
 namespace {
 
-// COHERENCE C3: compare-and-set by the server's identity, so that of several replicas that find another server, or
-// no record, one sets the generation and the others take it. A damaged record, or another type, is as good as none.
+// COHERENCE C3: compare-and-set by the servers' identities, so that of several replicas that find another server, or no
+// record, one sets the generation and the others take it. A damaged record, or another type, is as good as none.
+//
+// Of a Cluster the record names each master with the life that it was in. Nothing is lost as long as whoever has slots
+// now is in a life that the record names: what it has was there all the time, or came from one that was. A life that
+// the record does not name may have begun with older data, but only where one that it names has ended: else a master
+// has joined, which got what it has from the others. Of one that cannot be asked the record keeps what it says, and
+// while it does not name such a one, of the others that have ended too.
 constexpr std::string_view kEnsureBody = R"lua(
 local top = redis.pcall('ZREVRANGE', KEYS[1], 0, 0)
 local head = not top.err and top[1] or ''
@@ -59,14 +94,39 @@ local format = string.match(head, '^head:(%d+):')
 if format and format ~= '1' then
   return redis.error_reply('CTLFORMAT the control record is of format ' .. format .. ', which this release cannot read')
 end
-if not read_control(KEYS[1]) or string.sub(head, 25) ~= ARGV[2] then
+local recorded = string.sub(head, 25)
+
+local function name_of(item)
+  return string.match(item, '^[^:]*')
+end
+
+local there, unknown, known, names = {}, {}, {}, {}
+for item in string.gmatch(ARGV[2], '[^,]+') do there[item] = true end
+for name in string.gmatch(ARGV[3], '[^,]+') do unknown[name] = true end
+local kept, ended = '', ''
+for item in string.gmatch(recorded, '[^,]+') do
+  known[item], names[name_of(item)] = true, true
+  if not there[item] then
+    if unknown[name_of(item)] then kept = kept .. ',' .. item else ended = ended .. ',' .. item end
+  end
+end
+local has_begun, is_open = false, false
+for item in pairs(there) do has_begun = has_begun or not known[item] end
+for name in pairs(unknown) do is_open = is_open or not names[name] end
+local lost = recorded == '' or (ended ~= '' and has_begun)
+local identities = ARGV[2] .. kept .. (is_open and not lost and ended or '')
+
+if lost or not read_control(KEYS[1]) then
   if top.err or top[1] then
     redis.call('UNLINK', KEYS[1])
   else
     redis.call('ZREM', KEYS[1], '')
   end
-  redis.call('ZADD', KEYS[1], '+inf', 'head:1:' .. ARGV[1] .. ':' .. ARGV[2], '1', 'epoch')
+  redis.call('ZADD', KEYS[1], '+inf', 'head:1:' .. ARGV[1] .. ':' .. identities, '1', 'epoch')
   wake(KEYS[1], '')
+elseif identities ~= recorded then
+  redis.call('ZREM', KEYS[1], head)
+  redis.call('ZADD', KEYS[1], '+inf', string.sub(head, 1, 24) .. identities)
 end
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf', 'WITHSCORES')
 )lua";
@@ -150,7 +210,8 @@ local holder = redis.call('GET', KEYS[2])
 local mine = holder == sweeper
 local fence = tonumber(ARGV[7])
 if step == 'begin' then
-  mine = number_of(control, 'hard') > number_of(control, 'floor') and (mine or not holder)
+  local swept = math.max(number_of(control, 'floor'), number_of(control, 'cleaned'))
+  mine = number_of(control, 'hard') > swept and (mine or not holder)
   fence = control.epoch
   if mine then hide(control, 'fence', fence) end
 else
@@ -166,6 +227,9 @@ if mine and step == 'end' then
     redis.call('ZADD', KEYS[1], tick, 'epoch', tick, string.format('swept:%.0f', fence))
     hide(control, 'floor', fence)
   end
+  redis.call('UNLINK', KEYS[2])
+elseif mine and step == 'stop' then
+  hide(control, 'cleaned', math.max(fence, number_of(control, 'cleaned')))
   redis.call('UNLINK', KEYS[2])
 elseif mine then
   redis.call('SET', KEYS[2], sweeper, 'PX', ARGV[5])

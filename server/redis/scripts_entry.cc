@@ -66,7 +66,7 @@ local function is_dead(control, tags, epoch)
   local at = 1
   while at <= #tags do
     local last = at + string.byte(tags, at)
-    local stamp = redis.call('ZSCORE', control.key, 'ht:' .. string.sub(tags, at + 1, last))
+    local stamp = stamp_of(control, 'ht:' .. string.sub(tags, at + 1, last))
     if stamp and tonumber(stamp) > epoch then return true end
     at = last + 1
   end
@@ -85,10 +85,11 @@ namespace {
 // position. A pattern may have killed what is there: unless the caller knows better, no condition on it is decided
 // here.
 constexpr std::string_view kWriteBody = R"lua(
-local control = read_control(KEYS[2])
+local control = read_control(control_key)
 if not control then return no_control() end
 local members = members_later(control, ARGV[1], ARGV[2])
 local record = read_record(KEYS[1])
+if is_unjudged(control, record) and record.version ~= ARGV[8] then return unjudged() end
 local version, current_epoch = '', 0
 if record and not record.is_placeholder and record.version ~= ARGV[8] and is_valid(record, control) then
   version, current_epoch = record.version, record.epoch
@@ -128,7 +129,7 @@ end
 if applies then
   redis.call('SET', KEYS[1], ARGV[11] .. to_bytes(control.generation) .. u64(epoch) .. ARGV[12], 'PX', ARGV[10])
   version, current_epoch = string.sub(ARGV[12], 1, 8), epoch
-  if record and record.is_waited then wake(KEYS[2], KEYS[1]) end
+  if record and record.is_waited then wake(control_key, KEYS[1]) end
 end
 return { applies and 1 or 0, version, current_epoch, members }
 )lua";
@@ -136,10 +137,11 @@ return { applies and 1 or 0, version, current_epoch, members }
 // COHERENCE E6: compare-and-set on a valid entry; its whole life is capped. E5: what an invalidation made stale (its
 // time as a stale entry is its whole time to live) is not made fresh again.
 constexpr std::string_view kTouchBody = R"lua(
-local control = read_control(KEYS[2])
+local control = read_control(control_key)
 if not control then return no_control() end
 local members = members_later(control, ARGV[1], ARGV[2])
 local record = read_record(KEYS[1])
+if is_unjudged(control, record) then return unjudged() end
 if not record or record.is_placeholder or not is_valid(record, control) or record.stale >= record.ttl or
     (ARGV[5] ~= none and ARGV[5] ~= record.version) then
   return { 0, '', 0, 0, members }
@@ -148,7 +150,7 @@ local age = age_of(record)
 local ttl = math.min(tonumber(ARGV[3]) + record.stale, tonumber(ARGV[4]) - age)
 if ttl <= 0 then
   redis.call('UNLINK', KEYS[1])
-  if record.is_waited then wake(KEYS[2], KEYS[1]) end
+  if record.is_waited then wake(control_key, KEYS[1]) end
   return { 0, '', 0, 0, members }
 end
 local fresh = math.min(tonumber(ARGV[3]), ttl)
@@ -165,7 +167,7 @@ return { 1, record.version, record.epoch, fresh, members }
 // COHERENCE E2: on a missing or dead key the lease is a placeholder; on an entry that is served meanwhile it stands in
 // the entry, which keeps its version. E3: it carries the present epoch.
 constexpr std::string_view kLeaseBody = R"lua(
-local control = read_control(KEYS[2])
+local control = read_control(control_key)
 if not control then return no_control() end
 local members = members_later(control, ARGV[1], ARGV[2])
 local record = read_record(KEYS[1])
@@ -217,7 +219,7 @@ else
   if more > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) end
   if record.is_waited then redis.call('SETRANGE', KEYS[1], 90, '\0') end
 end
-if record.is_waited then wake(KEYS[2], KEYS[1]) end
+if record.is_waited then wake(control_key, KEYS[1]) end
 return 1
 )lua";
 
@@ -232,7 +234,7 @@ local erased = 0
 local function erase_hard()
   -- This runs for every key that is invalidated: local names and a number that is a string save a third of the time.
   local call, keys, placeholders = redis.pcall, KEYS, {}
-  for i = 2, #keys do
+  for i = first_entry, #keys do
     local key = keys[i]
     if call('GETBIT', key, '727') == 1 then
       local record = read_record(key)
@@ -240,10 +242,10 @@ local function erase_hard()
         placeholders[key] = true
         erased = erased - 1
       end
-      if record and record.is_waited then wake(KEYS[1], key) end
+      if record and record.is_waited then wake(control_key, key) end
     end
   end
-  erased = erased + redis.call('UNLINK', unpack(keys, 2))
+  erased = erased + redis.call('UNLINK', unpack(keys, first_entry))
 end
 
 local function soften(key, record, version)
@@ -252,7 +254,7 @@ local function soften(key, record, version)
   if record.is_waited then redis.call('SETRANGE', key, 90, '\0') end
 end
 
-local control = how == 'soft' and read_control(KEYS[1])
+local control = how == 'soft' and read_control(control_key)
 local swept_below = control and fence_of(control) > number_of(control, 'floor') and fence_of(control) or 0
 
 local function erase_soft(key, version)
@@ -265,7 +267,7 @@ local function erase_soft(key, version)
   else
     redis.call('UNLINK', key)
   end
-  if record.is_waited then wake(KEYS[1], key) end
+  if record.is_waited then wake(control_key, key) end
 end
 
 -- The version alone says that it is ours, and the one that was found.
@@ -274,14 +276,14 @@ local function erase_exact(key, version)
   if type(head) ~= 'string' or string.sub(head, 1, 5) ~= magic or string.sub(head, 25, 32) ~= version then return end
   redis.call('UNLINK', key)
   if string.byte(head, 6) ~= 2 then erased = erased + 1 end
-  if string.byte(head, 91) == 3 then wake(KEYS[1], key) end
+  if string.byte(head, 91) == 3 then wake(control_key, key) end
 end
 
 if how == 'hard' then
   erase_hard()
 else
   local erase = how == 'soft' and erase_soft or erase_exact
-  for i = 2, #KEYS do erase(KEYS[i], ARGV[i]) end
+  for i = first_entry, #KEYS do erase(KEYS[i], ARGV[i - first_entry + 2]) end
 end
 return erased
 )lua";

@@ -50,10 +50,47 @@ bool HasShape(RedisReplyView reply, std::string_view kinds) {
   return true;
 }
 
+void AddEntryRead(RedisPipeline& pipeline, const NamespaceKeys& name_space, const std::string& key) {
+  pipeline.Begin(2).Arg("PTTL").Arg(name_space.entry_prefix, key);
+  pipeline.Begin(2).Arg("GET").Arg(name_space.entry_prefix, key);
+}
+
+constexpr size_t kToldArgs = 6;
+
+// What every script over one entry begins with, and ends with.
+RedisPipeline BeginEntryScript(Script script, const NamespaceKeys& name_space, std::string_view key, size_t args,
+                               const ToldControl* told) {
+  RedisPipeline pipeline;
+  if (told == nullptr) {
+    pipeline.BeginScript(script, 2, args).Arg(name_space.entry_prefix, key).Arg(name_space.control);
+  } else {
+    pipeline.BeginScript(script, 1, args + kToldArgs).Arg(name_space.entry_prefix, key);
+  }
+  return pipeline;
+}
+
+void EndEntryScript(RedisPipeline& pipeline, const NamespaceKeys& name_space, const ToldControl* told) {
+  if (told == nullptr) return;
+  pipeline.Arg(name_space.control);
+  AddPosition(pipeline, told->position);
+  pipeline.Arg(absl::StrCat(told->all)).Arg(absl::StrCat(told->fence));
+  pipeline.Arg(told->judged.has_value() ? VersionBytes(*told->judged) : "*");
+}
+
 RedisPipeline BeginErase(const NamespaceKeys& name_space, size_t keys, size_t versions) {
   RedisPipeline pipeline;
   pipeline.BeginScript(Script::kErase, 1 + keys, 1 + versions).Arg(name_space.control);
   return pipeline;
+}
+
+// Adds what the reply tells last.
+template <typename T>
+absl::StatusOr<T> WithControl(absl::StatusOr<T> result, RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+  if (!result.ok()) return result;
+  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[reply.size() - 1], known, sequence);
+  if (!control.ok()) return control.status();
+  result->control = *std::move(control);
+  return result;
 }
 
 }  // namespace
@@ -84,21 +121,23 @@ void AddPosition(RedisPipeline& pipeline, ClockPosition position) {
   pipeline.Arg(GenerationText(position.generation)).Arg(absl::StrCat(position.epoch));
 }
 
+RedisPipeline EntryReadCommands(const NamespaceKeys& name_space, const std::string& key) {
+  RedisPipeline pipeline;
+  AddEntryRead(pipeline, name_space, key);
+  return pipeline;
+}
+
 RedisPipeline ReadCommands(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known) {
   RedisPipeline pipeline;
-  for (const std::string& key : keys) {
-    pipeline.Begin(2).Arg("PTTL").Arg(name_space.entry_prefix, key);
-    pipeline.Begin(2).Arg("GET").Arg(name_space.entry_prefix, key);
-  }
+  for (const std::string& key : keys) AddEntryRead(pipeline, name_space, key);
   AddControlRead(pipeline, name_space.control, AskedFrom(known));
   return pipeline;
 }
 
 RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest& request, const Envelope& envelope,
-                            int64_t ttl_ms) {
+                            int64_t ttl_ms, const ToldControl* told) {
   const std::string_view header = envelope.header;
-  RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kWrite, 2, 12).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  RedisPipeline pipeline = BeginEntryScript(Script::kWrite, name_space, request.key, 12, told);
   AddPosition(pipeline, request.known);
   pipeline.Arg(ConditionName(request.condition.kind)).Arg(VersionBytes(request.condition.version));
   if (request.fill.has_value()) {
@@ -113,77 +152,82 @@ RedisPipeline WriteCommands(const NamespaceKeys& name_space, const WriteRequest&
   pipeline.Arg(VersionBytes(request.dead_version)).Arg(VersionBytes(request.alive_version)).Arg(absl::StrCat(ttl_ms));
   pipeline.Arg(header.substr(0, kEnvelopePositionOffset));
   pipeline.Arg(header.substr(kEnvelopeVersionOffset), envelope.body());
+  EndEntryScript(pipeline, name_space, told);
   return pipeline;
 }
 
-absl::StatusOr<WriteResult> ParseWrite(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+absl::StatusOr<WriteResult> ParseWritten(RedisReplyView reply) {
   if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
   if (!HasShape(reply, "ntn")) return Malformed("a write");
-  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[3], known, sequence);
-  if (!control.ok()) return control.status();
   WriteResult result;
   result.applied = *reply[0].Integer() == 1;
   result.must_judge = *reply[0].Integer() == 2;
   result.current_version = VersionOf(*reply[1].Text());
   result.current_epoch = static_cast<uint64_t>(*reply[2].Integer());
-  result.control = *std::move(control);
   return result;
 }
 
-RedisPipeline TouchCommands(const NamespaceKeys& name_space, const TouchRequest& request) {
-  RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kTouch, 2, 5).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+absl::StatusOr<WriteResult> ParseWrite(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+  return WithControl(ParseWritten(reply), reply, known, sequence);
+}
+
+RedisPipeline TouchCommands(const NamespaceKeys& name_space, const TouchRequest& request, const ToldControl* told) {
+  RedisPipeline pipeline = BeginEntryScript(Script::kTouch, name_space, request.key, 5, told);
   AddPosition(pipeline, request.known);
   pipeline.Arg(PositiveMillisText(request.ttl_nanos)).Arg(MillisText(request.max_life_nanos));
   pipeline.Arg(VersionBytes(request.version));
+  EndEntryScript(pipeline, name_space, told);
   return pipeline;
 }
 
-absl::StatusOr<TouchResult> ParseTouch(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+absl::StatusOr<TouchResult> ParseTouched(RedisReplyView reply) {
   if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
   if (!HasShape(reply, "ntnn")) return Malformed("a touch");
-  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[4], known, sequence);
-  if (!control.ok()) return control.status();
   return TouchResult{*reply[0].Integer() == 1, VersionOf(*reply[1].Text()), static_cast<uint64_t>(*reply[2].Integer()),
-                     *reply[3].Integer() * kNanosPerMilli, *std::move(control)};
+                     *reply[3].Integer() * kNanosPerMilli, ControlUpdate{}};
 }
 
-RedisPipeline LeaseCommands(const NamespaceKeys& name_space, const LeaseRequest& request) {
+absl::StatusOr<TouchResult> ParseTouch(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+  return WithControl(ParseTouched(reply), reply, known, sequence);
+}
+
+RedisPipeline LeaseCommands(const NamespaceKeys& name_space, const LeaseRequest& request, const ToldControl* told) {
   const int64_t lease_ms = std::max<int64_t>(1, request.lease_nanos / kNanosPerMilli);
   const std::string placeholder = MakePlaceholder(request.token, lease_ms);
-  RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kLease, 2, 8).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+  RedisPipeline pipeline = BeginEntryScript(Script::kLease, name_space, request.key, 8, told);
   AddPosition(pipeline, request.known);
   pipeline.Arg(VersionBytes(request.token)).Arg(absl::StrCat(lease_ms));
   pipeline.Arg(VersionBytes(request.found_version)).Arg(request.found_dead ? "1" : "0");
   pipeline.Arg(std::string_view(placeholder).substr(0, kEnvelopePositionOffset));
   pipeline.Arg(std::string_view(placeholder).substr(kEnvelopeVersionOffset));
+  EndEntryScript(pipeline, name_space, told);
   return pipeline;
 }
 
-absl::StatusOr<LeaseResult> ParseLease(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+absl::StatusOr<LeaseResult> ParseLeased(RedisReplyView reply) {
   if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
   if (!HasShape(reply, "nttnn")) return Malformed("a request for a lease");
   const int64_t outcome = *reply[0].Integer();
   if (outcome < 0 || outcome > static_cast<int64_t>(LeaseResult::Outcome::kForeign)) {
     return Malformed("a request for a lease");
   }
-  absl::StatusOr<ControlUpdate> control = ParseUpdate(reply[5], known, sequence);
-  if (!control.ok()) return control.status();
   LeaseResult result;
   result.outcome = static_cast<LeaseResult::Outcome>(outcome);
   result.fill.token = VersionOf(*reply[1].Text());
   result.fill.as_of = {VersionOf(*reply[2].Text()), static_cast<uint64_t>(*reply[3].Integer())};
   result.left_nanos = *reply[4].Integer() * kNanosPerMilli;
-  result.control = *std::move(control);
   return result;
 }
 
-RedisPipeline ReleaseCommands(const NamespaceKeys& name_space, const ReleaseRequest& request) {
-  RedisPipeline pipeline;
-  pipeline.BeginScript(Script::kRelease, 2, 4).Arg(name_space.entry_prefix, request.key).Arg(name_space.control);
+absl::StatusOr<LeaseResult> ParseLease(RedisReplyView reply, ClockPosition known, uint64_t sequence) {
+  return WithControl(ParseLeased(reply), reply, known, sequence);
+}
+
+RedisPipeline ReleaseCommands(const NamespaceKeys& name_space, const ReleaseRequest& request, const ToldControl* told) {
+  RedisPipeline pipeline = BeginEntryScript(Script::kRelease, name_space, request.key, 4, told);
   pipeline.Arg(VersionBytes(request.token)).Arg(MillisText(request.pause_nanos));
   pipeline.Arg(MillisText(request.serve_stale_nanos)).Arg(MillisText(request.max_life_nanos));
+  EndEntryScript(pipeline, name_space, told);
   return pipeline;
 }
 
@@ -206,6 +250,24 @@ RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseVersions
   return pipeline;
 }
 
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseRequest& request, size_t i,
+                            const ToldControl& told) {
+  const bool is_soft = !request.soft_versions.empty();
+  RedisPipeline pipeline = BeginEntryScript(Script::kErase, name_space, request.keys[i], is_soft ? 2 : 1, &told);
+  pipeline.Arg(is_soft ? "soft" : "hard");
+  if (is_soft) pipeline.Arg(VersionBytes(request.soft_versions[i]));
+  EndEntryScript(pipeline, name_space, &told);
+  return pipeline;
+}
+
+RedisPipeline EraseCommands(const NamespaceKeys& name_space, const EraseVersionsRequest& request, size_t i,
+                            const ToldControl& told) {
+  RedisPipeline pipeline = BeginEntryScript(Script::kErase, name_space, request.keys[i].first, 2, &told);
+  pipeline.Arg("exact").Arg(VersionBytes(request.keys[i].second));
+  EndEntryScript(pipeline, name_space, &told);
+  return pipeline;
+}
+
 RedisPipeline PutNoteCommands(const NamespaceKeys& name_space, std::string_view name, std::string_view text,
                               int64_t ttl_nanos) {
   RedisPipeline pipeline;
@@ -225,17 +287,17 @@ RedisPipeline DescribeCommands() {
   return pipeline;
 }
 
-absl::Status ParseDescription(const std::vector<RedisReplyPtr>& replies, StoreInfo& info) {
+absl::Status AddDescription(const std::vector<RedisReplyPtr>& replies, StoreInfo& info) {
   for (const RedisReplyPtr& reply : replies) {
     if (absl::Status status = StatusOfReply(RedisReplyView(reply)); !status.ok()) return status;
   }
   const std::string_view memory = RedisReplyView(replies[0]).Text().value_or("");
   const std::string_view stats = RedisReplyView(replies[1]).Text().value_or("");
-  info.used_memory_bytes = InfoNumber(memory, "used_memory");
-  info.max_memory_bytes = InfoNumber(memory, "maxmemory");
+  info.used_memory_bytes += InfoNumber(memory, "used_memory");
+  info.max_memory_bytes += InfoNumber(memory, "maxmemory");
   info.eviction_policy = std::string(InfoField(memory, "maxmemory_policy").value_or(""));
-  info.evictions = InfoNumber(stats, "evicted_keys");
-  info.keys = RedisReplyView(replies[2]).Integer().value_or(0);
+  info.evictions += InfoNumber(stats, "evicted_keys");
+  info.keys += RedisReplyView(replies[2]).Integer().value_or(0);
   return absl::OkStatus();
 }
 

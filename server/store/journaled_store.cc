@@ -1,5 +1,6 @@
 #include "server/store/journaled_store.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -97,25 +98,30 @@ void JournaledStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
 
 void JournaledStore::ReadSome(ReadRequest request, std::vector<size_t> withheld, StoreCallback<ReadResult> done) {
   std::vector<std::string> keys;
+  std::vector<size_t> asked;  // where those keys stood
   size_t next = 0;
   for (size_t i = 0; i < request.keys.size(); ++i) {
     if (next < withheld.size() && withheld[next] == i) {
       ++next;
     } else {
       keys.push_back(std::move(request.keys[i]));
+      asked.push_back(i);
     }
   }
   request.keys = std::move(keys);
-  store_->Read(std::move(request),
-               [withheld = std::move(withheld), done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-                 if (result.ok()) {
-                   for (size_t index : withheld) {
-                     result->entries.insert(result->entries.begin() + static_cast<std::ptrdiff_t>(index), EntryRef());
-                   }
-                   result->withheld = std::move(withheld);
-                 }
-                 std::move(done)(std::move(result));
-               });
+  store_->Read(std::move(request), [withheld = std::move(withheld), asked = std::move(asked),
+                                    done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
+    if (result.ok()) {
+      std::vector<EntryRef> entries(withheld.size() + asked.size());
+      for (size_t i = 0; i < asked.size(); ++i) entries[asked[i]] = std::move(result->entries[i]);
+      result->entries = std::move(entries);
+      // Some of a store in several parts may be away.
+      for (size_t i : result->withheld) withheld.push_back(asked[i]);
+      std::sort(withheld.begin(), withheld.end());
+      result->withheld = std::move(withheld);
+    }
+    std::move(done)(std::move(result));
+  });
 }
 
 void JournaledStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {

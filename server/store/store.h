@@ -31,8 +31,8 @@ struct ReadResult {
   // after the call was made.
   std::vector<EntryRef> entries;
   ControlUpdate control;
-  // Indices, rising, of keys that were not asked for: what the store has under them must not be trusted yet
-  // (COHERENCE D3). Their entries are null.
+  // Indices, rising, of keys that were not asked for, since what the store has under them must not be trusted yet
+  // (COHERENCE D3), or that could not be, since the part of the store that has them is away. Their entries are null.
   std::vector<size_t> withheld = {};
 };
 

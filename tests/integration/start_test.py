@@ -74,7 +74,6 @@ WRONG = {
     "no namespace's name": ("namespaces:\n  Shop: {}\n", ":2: namespaces.Shop: "),
     "no address": ("grpc:\n  listen: nowhere\n", ':2: grpc.listen: "nowhere" is not an address'),
     "no URL": ("store:\n  redis:\n    url: http://here\n", ':3: store.redis.url: "http://here" is not a URL'),
-    "a Cluster": ("store:\n  redis:\n    url: redis+cluster://a,b\n", ":3: store.redis.url: Redis Cluster is not"),
 }
 
 

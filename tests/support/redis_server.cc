@@ -116,6 +116,11 @@ absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::Start(const Options& o
       if (!tls_port.ok()) return tls_port.status();
       server->tls_port_ = *tls_port;
     }
+    if (options.cluster) {
+      absl::StatusOr<int> bus_port = PickPort();
+      if (!bus_port.ok()) return bus_port.status();
+      server->bus_port_ = *bus_port;
+    }
     status = server->Launch();
   }
   if (!status.ok()) return status;
@@ -150,6 +155,10 @@ std::vector<std::string> RedisServer::CommandLine() const {
   args.insert(args.end(), {"--bind", "127.0.0.1", "--port", absl::StrCat(port_), "--dir", folder_, "--logfile",
                            folder_ + "/redis.log", "--daemonize", "no"});
   if (options_.tls) args.insert(args.end(), {"--tls-port", absl::StrCat(tls_port_)});
+  if (options_.cluster) {
+    args.insert(args.end(), {"--cluster-enabled", "yes", "--cluster-config-file", folder_ + "/nodes.conf",
+                             "--cluster-port", absl::StrCat(bus_port_)});
+  }
   if (options_.unix_socket) args.insert(args.end(), {"--unixsocket", unix_path()});
   if (!options_.password.empty()) args.insert(args.end(), {"--requirepass", options_.password});
   args.insert(args.end(), options_.extra_args.begin(), options_.extra_args.end());

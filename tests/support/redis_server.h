@@ -23,6 +23,7 @@ class RedisServer {
     bool unix_socket = false;             // listens on unix_path() too
     bool tls = false;                     // listens on tls_port() too; extra_args name the files
     bool sentinel = false;                // is a sentinel, which watches nothing yet
+    bool cluster = false;                 // is a node of a Cluster, which knows no other yet; Redis 7 or later
     std::vector<std::string> extra_args;  // as on redis-server's command line
   };
 
@@ -36,7 +37,8 @@ class RedisServer {
 
   int port() const { return port_; }
   int tls_port() const { return tls_port_; }
-  std::string url() const;  // without the password
+  int bus_port() const { return bus_port_; }  // of a node of a Cluster
+  std::string url() const;                    // without the password
   std::string unix_path() const { return folder_ + "/redis.sock"; }
   std::string sentinel_file() const { return folder_ + "/sentinel.conf"; }
   bool running() const { return pid_ != 0; }
@@ -68,6 +70,7 @@ class RedisServer {
   std::string folder_;
   int port_ = 0;
   int tls_port_ = 0;
+  int bus_port_ = 0;
   pid_t pid_ = 0;  // 0: not running
 };
 

@@ -318,9 +318,6 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
        "larder.yaml:1: store.redis.prefix: \"\", must be 1 to 64 bytes of [A-Za-z0-9_.:-]"},
       {"store: {redis: {prefix: '{a}'}}\n",
        "larder.yaml:1: store.redis.prefix: \"{a}\", must be 1 to 64 bytes of [A-Za-z0-9_.:-]"},
-      {"store: {redis: {url: 'redis+cluster://a,b'}}\n",
-       "larder.yaml:1: store.redis.url: Redis Cluster is not supported in this release; name a Redis that is not in a "
-       "Cluster"},
       {"store: {redis: {url: 'rediss://h', tls: {enabled: false}}}\n",
        "larder.yaml:1: store.redis.tls.enabled: false, but store.redis.url begins with rediss, which means TLS"},
       {"store: {redis: {sentinel: {password: a, password_file: b}}}\n",

@@ -80,7 +80,7 @@ TEST_F(RedisHandshakeTest, LogsInAndFindsOutWhatTheServerIs) {
   EXPECT_TRUE(handshake_->done());
   EXPECT_EQ(handshake_->facts().version, "7.0.15");
   EXPECT_EQ(handshake_->facts().identity, "aaa-bbb");
-  EXPECT_TRUE(handshake_->facts().knows_script_flags);
+  EXPECT_TRUE(handshake_->facts().scripts.knows_flags);
 }
 
 TEST_F(RedisHandshakeTest, LogsInTheOldWayWhereHelloIsUnknown) {
@@ -92,7 +92,7 @@ TEST_F(RedisHandshakeTest, LogsInTheOldWayWhereHelloIsUnknown) {
   Sent();
   AnswerInfo("5.0.14", "master");
   for (const std::string& load : Sent()) EXPECT_EQ(load.find("allow-oom"), std::string::npos);
-  EXPECT_FALSE(handshake_->facts().knows_script_flags);
+  EXPECT_FALSE(handshake_->facts().scripts.knows_flags);
   EXPECT_TRUE(handshake_->status().ok());
 }
 

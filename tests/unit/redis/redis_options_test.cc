@@ -140,15 +140,16 @@ TEST(CheckRedisOptionsTest, RefusesContradictionsAboutTlsAndSentinels) {
 }
 
 TEST(ParseRedisUrlTest, RefusesTheRestAndSaysWhy) {
-  EXPECT_EQ(Refusal(""),
-            "Redis URL: it must begin with redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://");
-  EXPECT_EQ(Refusal("localhost:6379"),
-            "Redis URL: it must begin with redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://");
-  for (const char* url : {"redis+cluster://a,b", "http://host", "REDIS://host"}) {
-    EXPECT_EQ(Refusal(url),
-              "Redis URL: this release supports the schemes redis://, rediss://, redis+sentinel://, rediss+sentinel:// "
-              "or unix://");
+  const std::string schemes =
+      "redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster:// or unix://";
+  EXPECT_EQ(Refusal(""), "Redis URL: it must begin with " + schemes);
+  EXPECT_EQ(Refusal("localhost:6379"), "Redis URL: it must begin with " + schemes);
+  for (const char* url : {"redis+other://a,b", "redisscluster://a", "http://host", "REDIS://host"}) {
+    EXPECT_EQ(Refusal(url), "Redis URL: this release supports the schemes " + schemes);
   }
+  EXPECT_EQ(Refusal("redis+cluster://"), "Redis URL: it has no host");
+  EXPECT_EQ(Refusal("redis+cluster://a,b:0"), "Redis URL: the port must be a number from 1 to 65535");
+  EXPECT_EQ(Refusal("redis+cluster://a/1"), "Redis URL: a Cluster has no databases");
   EXPECT_EQ(Refusal("redis+sentinel://a,b"),
             "Redis URL: the sentinels must be followed by /, and the name of the master that they watch");
   EXPECT_EQ(Refusal("redis+sentinel://a,b/"),

@@ -79,7 +79,7 @@ TEST_F(RedisRefusalsTest, AClusterIsRefusedInPlainWords) {
   server.extra_args = {"--cluster-enabled", "yes"};
   StartServer(server);
   store_ = MakeStore(PatientOptions());
-  ASSERT_TRUE(AwaitDetail("Redis runs as a Cluster, which this release does not support")) << Detail();
+  ASSERT_TRUE(AwaitDetail("Redis runs as a Cluster; write redis+cluster:// in the URL")) << Detail();
   EXPECT_TRUE(HasWarned("runs as a Cluster"));
   EXPECT_EQ(ReadStatus().code(), absl::StatusCode::kUnavailable);
 }

@@ -58,6 +58,9 @@ class World {
   // Lets time pass until `condition` holds; false if it does not within `nanos` and a little.
   virtual bool PassUntil(int64_t nanos, absl::FunctionRef<bool()> condition) = 0;
 
+  // COHERENCE C4: whether the end of a sweep retires the stamps of patterns.
+  virtual bool retires_stamps() const { return true; }
+
   WakeLog& wakes() { return wakes_; }
 
  protected:

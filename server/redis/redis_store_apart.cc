@@ -1,0 +1,159 @@
+// RedisStore: reading where entries and the control record are on different servers (COHERENCE N5).
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "server/redis/redis_store.h"
+
+namespace larder {
+namespace {
+
+// Of a look at the control record: it may be gone, made anew, and be of another generation then than was known.
+constexpr int kMaxLooks = 4;
+
+}  // namespace
+
+void RedisStore::OnLoop(RedisLoop::Task task) {
+  if (loop_.is_own_thread()) return std::move(task)();
+  // The loop has stopped, and nothing else runs any more.
+  if (!loop_.Post(std::move(task))) std::move(task)();
+}
+
+// COHERENCE N4: what is judged by was asked for after the call was made. It need not be newer than the entries: what
+// was invalidated between the two was so during the call.
+void RedisStore::ReadApart(const NamespaceKeys& name_space, ReadRequest request, StoreCallback<ReadResult> done) {
+  auto gathering = std::make_shared<Gathering<ReadResult>>();
+  gathering->result.entries.resize(request.keys.size());
+  gathering->left = request.keys.size() + 1;
+  gathering->done = [count = request.keys.size(), done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
+    // Where there is more than one key, those of a node that is away are the only ones that are.
+    if (result.ok() && count == 1 && !result->withheld.empty()) {
+      return std::move(done)(absl::UnavailableError("the node of the Redis Cluster that has the key is not available"));
+    }
+    std::move(done)(std::move(result));
+  };
+  OnLoop([this, keys = &name_space, request = std::move(request), gathering]() mutable {
+    const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
+    for (size_t i = 0; i < request.keys.size(); ++i) {
+      route_->Submit(keys->entry_prefix + request.keys[i],
+                     {EntryReadCommands(*keys, request.keys[i]), deadline,
+                      [this, keys, i, gathering](absl::StatusOr<RedisAnswer> answer) {
+                        TakeEntry(*keys, i, std::move(answer), *gathering);
+                      }});
+    }
+    AskUpdate(*keys, request.known, deadline, [gathering](absl::StatusOr<ControlUpdate> update) {
+      if (update.ok()) gathering->result.control = *std::move(update);
+      gathering->Arrive(update.status());
+    });
+  });
+}
+
+void RedisStore::TakeEntry(const NamespaceKeys& name_space, size_t i, absl::StatusOr<RedisAnswer> answer,
+                           Gathering<ReadResult>& gathering) {
+  absl::Status status = answer.status();
+  if (answer.ok()) {
+    const RedisReplyView value(answer->replies[1]);
+    if (value.IsError() && value.ErrorCode() != "WRONGTYPE") {
+      status = ErrorOf(value);
+    } else {
+      gathering.result.entries[i] = Decode(name_space, value, RedisReplyView(answer->replies[0]), answer->sent_nanos);
+    }
+  }
+  if (!absl::IsUnavailable(status) || gathering.result.entries.size() == 1) return gathering.Arrive(status);
+  std::vector<size_t>& withheld = gathering.result.withheld;
+  withheld.insert(std::lower_bound(withheld.begin(), withheld.end(), i), i);
+  gathering.Arrive();
+}
+
+void RedisStore::AskUpdate(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
+                           StoreCallback<ControlUpdate> done) {
+  RedisPipeline commands;
+  AddControlRead(commands, name_space.control, AskedFrom(known));
+  route_->Submit(
+      name_space.control,
+      {std::move(commands), deadline,
+       [this, keys = &name_space, known, deadline, done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+         if (!answer.ok()) return std::move(done)(std::move(answer).status());
+         RedisPipeline again;
+         absl::StatusOr<std::optional<ControlUpdate>> update =
+             TakeControl(*keys, known, RedisReplyView(answer->replies.back()), answer->order, again);
+         if (!update.ok()) return std::move(done)(std::move(update).status());
+         if (update->has_value()) return std::move(done)(**std::move(update));
+         AskControl(*keys, std::move(again), deadline, std::move(done));
+       }});
+}
+
+void RedisStore::AskFacts(FactsCall call) {
+  const OperationDeadline deadline = call.deadline;
+  const NamespaceKeys& name_space = *call.name_space;
+  RedisPipeline commands = FactsCommands(name_space, call.known, call.tags);
+  route_->Submit(
+      name_space.control,
+      {std::move(commands), deadline, [this, call = std::move(call)](absl::StatusOr<RedisAnswer> answer) mutable {
+         if (!answer.ok()) return std::move(call.done)(std::move(answer).status());
+         absl::StatusOr<std::optional<ControlFacts>> facts =
+             ParseFacts(answer->replies, call.known, call.tags, answer->order);
+         if (!facts.ok()) {
+           NoteError(RedisReplyView(answer->replies.back()));
+           return std::move(call.done)(std::move(facts).status());
+         }
+         const bool is_whole = facts->has_value() &&
+                               (AskedFrom(call.known) == 0 || (*facts)->position.generation == call.known.generation);
+         if (is_whole) return std::move(call.done)(**std::move(facts));
+         if (++call.tries > kMaxLooks) {
+           return std::move(call.done)(absl::UnavailableError("the control record in Redis goes again and again"));
+         }
+         // COHERENCE C2: what was asked for began too late on another generation's clock.
+         call.known = ClockPosition{};
+         if (facts->has_value()) return AskFacts(std::move(call));
+         lost_records_.fetch_add(1);
+         RedisPipeline ensure = EnsureCommands(*call.name_space);
+         const NamespaceKeys& keys = *call.name_space;
+         const OperationDeadline until = call.deadline;
+         AskControl(keys, std::move(ensure), until,
+                    [this, call = std::move(call)](absl::StatusOr<ControlUpdate> made) mutable {
+                      made.ok() ? AskFacts(std::move(call)) : std::move(call.done)(std::move(made).status());
+                    });
+       }});
+}
+
+void RedisStore::LookAtOne(const NamespaceKeys& name_space, std::string key, size_t head_bytes,
+                           OperationDeadline deadline, StoreCallback<StoredItem> done) {
+  RedisPipeline commands;
+  AddLook(commands, name_space, key, head_bytes);
+  const std::string place = name_space.entry_prefix + key;
+  route_->Submit(place, {std::move(commands), deadline,
+                         [this, keys = &name_space, key = std::move(key), head_bytes, deadline,
+                          done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                           if (!answer.ok()) return std::move(done)(std::move(answer).status());
+                           absl::StatusOr<KeyLook> look = ParseLook(answer->replies, 0, key, answer->sent_nanos);
+                           if (!look.ok()) return std::move(done)(std::move(look).status());
+                           // One that has grown meanwhile stays unreadable to this call.
+                           if (look->wanted_bytes == 0 || head_bytes != kUsualHeadBytes) {
+                             return std::move(done)(std::move(look->item));
+                           }
+                           LookAtOne(*keys, std::move(key), look->wanted_bytes, deadline, std::move(done));
+                         }});
+}
+
+void RedisStore::LookApart(LookCall call) {
+  auto gathering = std::make_shared<Gathering<LookResult>>();
+  gathering->result.items.resize(call.keys.size());
+  gathering->left = call.keys.size() + 1;
+  gathering->done = std::move(call.done);
+  OnLoop([this, call = std::move(call), gathering]() mutable {
+    for (size_t i = 0; i < call.keys.size(); ++i) {
+      LookAtOne(*call.name_space, std::move(call.keys[i]), kUsualHeadBytes, call.deadline,
+                [i, gathering](absl::StatusOr<StoredItem> item) {
+                  if (item.ok()) gathering->result.items[i] = *std::move(item);
+                  gathering->Arrive(item.status());
+                });
+    }
+    AskUpdate(*call.name_space, call.known, call.deadline, [gathering](absl::StatusOr<ControlUpdate> update) {
+      if (update.ok()) gathering->result.control = *std::move(update);
+      gathering->Arrive(update.status());
+    });
+  });
+}
+
+}  // namespace larder
