@@ -121,7 +121,7 @@ void NearTracker::OnServer(RedisReplyPtr reply) {
   const int64_t now = clock_->NowNanos();
   if (!stores.empty() && (told_of_other_nanos_ == 0 || now - told_of_other_nanos_ >= kBetweenTellings)) {
     told_of_other_nanos_ = now;
-    on_other_server_();
+    on_other_server_("another connection met another server");
   }
   Lose("another server than the store's");
 }
@@ -277,6 +277,10 @@ void NearTracker::OnRole(RedisReplyView reply) {
 }
 
 void NearTracker::OnRegistered(RedisReplyView reply) {
+  // COHERENCE N1: nor must the store be read from a master that may have been replaced.
+  if (!options_.sentinels.empty() && reply.ErrorCode() == "NOREPLICAS") {
+    on_other_server_("the master has no replica that hears it");
+  }
   if (reply.IsError()) return GiveUp(reply);
   const absl::StatusOr<RegisterAnswer> answer = ParseRegister(reply);
   if (!answer.ok()) return Refuse(std::string(answer.status().message()));

@@ -40,8 +40,9 @@ class NearTracker final : private RedisSession::Listener {
   using OnUnknown = std::function<void(const std::string& name_space)>;
   // The identity of the server that the store itself speaks to. Any thread.
   using StoreIdentity = std::function<std::string()>;
-  // The master that was found here is another than that, so that the store had better look again. Seldom.
-  using OnOtherServer = std::function<void()>;
+  // The master that was found here is another than that, or may not be the master any more, so that the store had
+  // better look again. Seldom.
+  using OnOtherServer = std::function<void(const std::string& why)>;
   // Where to connect to, asked before each attempt; nothing if that is not known just now.
   using Where = std::function<std::optional<RedisEndpoint>()>;
 

@@ -151,6 +151,12 @@ void RedisHandshake::FinishServer() {
   if (InfoField(replication, "role").value_or("") != "master") {
     return Refuse("Redis is a replica (role:slave); Larder needs the master", false);
   }
+  // COHERENCE N1: nor one that its replicas do not hear any more, and which therefore takes no writes, where another
+  // may have become the master meanwhile.
+  if (!options_.sentinels.empty() && InfoField(replication, "min_slaves_good_slaves").value_or("") == "0") {
+    return Refuse("none of the master's replicas hears it (min-replicas-to-write), so it may have been replaced",
+                  false);
+  }
   RedisPipeline pipeline;
   for (size_t i = 0; i < kScriptCount; ++i) pipeline.AddLoad(static_cast<Script>(i), facts_.knows_script_flags);
   Advance(Step::kScripts, pipeline);

@@ -55,7 +55,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
       news_loop_(clock),
       tracker_(
           &news_loop_, clock, options_, Where(), &namespaces_, &membership_, [this] { return connection_.identity(); },
-          [this] { loop_.Post([this] { connection_.Reconnect("another connection met another server"); }); },
+          [this](const std::string& why) { loop_.Post([this, why] { connection_.Reconnect(why); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
             if (warn)
@@ -200,8 +200,10 @@ void RedisStore::GetNote(std::string name_space, std::string name, int64_t deadl
 
 void RedisStore::NoteError(RedisReplyView reply) {
   const std::string_view code = reply.ErrorCode();
-  // The server is no master any more, has forgotten who we are, or is of no use: the handshake finds out, and says so.
-  if (NeedsNewLogin(code)) connection_.Reconnect(std::string(StatusOfReply(reply).message()));
+  // The server is no master any more, perhaps (COHERENCE N1), has forgotten who we are, or is of no use: the handshake
+  // finds out, and says so.
+  const bool may_be_replaced = finder_ != nullptr && code == "NOREPLICAS";
+  if (NeedsNewLogin(code) || may_be_replaced) connection_.Reconnect(std::string(StatusOfReply(reply).message()));
   if (!IsConfigurationError(code)) return;
   MutexLock lock(&trouble_mutex_);
   trouble_ = std::string(StatusOfReply(reply).message());

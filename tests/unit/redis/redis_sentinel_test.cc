@@ -278,6 +278,61 @@ TEST_F(RedisSentinelTest, AServerThatIsNoMasterIsNotUsed) {
   EXPECT_TRUE(AwaitReady(*store_));
 }
 
+// COHERENCE N1: it takes no writes, and another may long since have become the master.
+TEST_F(RedisSentinelTest, AMasterThatNoReplicaHearsIsNotReadFrom) {
+  SentinelFleet::Options fleet;
+  fleet.replicas = 1;
+  fleet.sentinels = 1;
+  fleet.quorum = 1;
+  fleet.down_after_ms = 60'000;
+  fleet.server_args = {"--min-replicas-to-write", "1", "--min-replicas-max-lag", "5"};
+  StartFleet(fleet);
+  StartStore(Options());
+  store_->SetNearHolder(&holder_);
+  ASSERT_TRUE(Eventually([&] { return store_->tracks() && holder_.renewals() > 2; }));
+  ASSERT_TRUE(AwaitServing());
+  ASSERT_TRUE(Set(*store_, "key", "value").ok());
+  // A Redis without sentinels is the only one there is, and read from as long as it answers.
+  RedisOptions alone = Options();
+  alone.sentinels.clear();
+  alone.port = fleet_->servers[0]->port();
+  const std::unique_ptr<RedisStore> other = MakeStore(alone);
+  ASSERT_TRUE(AwaitReady(*other));
+
+  fleet_->servers[1]->Kill();
+  EXPECT_TRUE(Eventually([&] { return Detail().find("none of the master's replicas hears it") == 0; })) << Detail();
+  EXPECT_EQ(ReadNow(*store_, {"default", {"key"}, {}, 0}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(store_->tracks());
+  EXPECT_EQ(Value(*other, "key"), "value");
+  EXPECT_EQ(Set(*other, "key", "new").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Value(*other, "key"), "value");
+
+  ASSERT_TRUE(fleet_->servers[1]->Restart().ok());
+  const std::string port = std::to_string(fleet_->servers[0]->port());
+  ASSERT_TRUE(fleet_->servers[1]->Command({"REPLICAOF", "127.0.0.1", port}).ok());
+  EXPECT_TRUE(AwaitServing());
+  EXPECT_EQ(Value(*store_, "key"), "value");
+}
+
+// The same, where it is a write that finds out.
+TEST_F(RedisSentinelTest, AWriteThatNoReplicaHearsEndsTheReadsToo) {
+  SentinelFleet::Options fleet;
+  fleet.replicas = 1;
+  fleet.sentinels = 1;
+  fleet.quorum = 1;
+  fleet.down_after_ms = 60'000;
+  fleet.server_args = {"--min-replicas-to-write", "1", "--min-replicas-max-lag", "5"};
+  StartFleet(fleet);
+  StartStore(Options());
+  ASSERT_TRUE(AwaitServing());
+  fleet_->servers[1]->Kill();
+  // Nobody looks before.
+  EXPECT_TRUE(ReadNow(*store_, {"default", {"key"}, {}, 0}).ok());
+  ASSERT_TRUE(Eventually([&] { return !Set(*store_, "key", "value").ok(); }));
+  EXPECT_TRUE(Eventually([&] { return !ReadNow(*store_, {"default", {"key"}, {}, 0}).ok(); }));
+  EXPECT_TRUE(Eventually([&] { return Detail().find("none of the master's replicas hears it") == 0; })) << Detail();
+}
+
 TEST_F(RedisSentinelTest, OverTlsAndWithPasswordsAllAround) {
   TestCertificates made;
   made.Authority("authority");
