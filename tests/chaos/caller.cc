@@ -85,7 +85,7 @@ void Caller::Get(int key) {
   if (!status.ok()) return NoteFailure(read);
   NoteAnswer(answer, read);
   const std::string token = answer.has_lease() ? answer.lease().token() : answer.as_of();
-  if (!token.empty() && key < kFirstWarmed) Fill(key, token);
+  if (!token.empty() && key < kFirstWarmed) Fill(key, token, read.invoked);
 }
 
 void Caller::BatchGet() {
@@ -117,13 +117,13 @@ void Caller::NoteFailure(Operation read) {
 
 // --- Writes ---
 
-void Caller::Fill(int key, const std::string& token) {
+void Caller::Fill(int key, const std::string& token, int64_t leased) {
   const int64_t loaded = Now();
   const uint64_t value = NextValue();
   if (Chance(random(), 0.2)) SleepMillis(Below(random(), Chance(random(), 0.1) ? 200 : 5));
   v1::SetRequest request;
   request.set_lease(token);
-  Write(key, value, std::move(request), {.kind = OperationKind::kFill, .loaded = loaded});
+  Write(key, value, std::move(request), {.kind = OperationKind::kFill, .loaded = loaded, .leased = leased});
 }
 
 void Caller::Set(int key) {

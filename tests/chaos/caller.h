@@ -31,8 +31,8 @@ class Caller final : public Client {
   void NoteAnswer(const v1::GetResponse& answer, Operation read);
   void NoteFailure(Operation read);
 
-  // Loads a value, which takes its time, and stores it.
-  void Fill(int key, const std::string& token);
+  // Loads a value, which takes its time, and stores it. `leased`: when the token was asked for.
+  void Fill(int key, const std::string& token, int64_t leased);
   void Set(int key);
   void SetIf(int key);
   void Write(int key, uint64_t value, v1::SetRequest request, Operation write);

@@ -100,6 +100,7 @@ class Checker {
     if (replaced_.at(write.replaced) > 1) return "a value that two conditional Sets replaced";
     const auto found = written_.find(write.replaced);
     if (found == written_.end() || found->second.key != write.key) return "the replacement of a value never written";
+    if (found->second.refused) return "the replacement of a value whose write was refused";
     Operation read = write;
     read.value = write.replaced;
     read.from_store = true;
@@ -125,11 +126,15 @@ class Checker {
 
  private:
   static Written Settled(const Operation& write) {
-    Written written{.key = write.key, .refused = write.outcome == Outcome::kRefused, .begun = write.invoked};
+    Written written{.key = write.key, .begun = write.invoked};
     if (write.kind == OperationKind::kFill) {
+      // One that is refused because its group was invalidated right after it had landed may have been seen until then.
       written.begun = written.settled = write.loaded;
+      if (write.leased != 0) written.begun = write.leased;
     } else if (write.outcome == Outcome::kDone) {
       written.settled = write.returned;
+    } else {
+      written.refused = write.outcome == Outcome::kRefused;
     }
     return written;
   }

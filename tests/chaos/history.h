@@ -39,6 +39,9 @@ struct Operation {
   uint64_t replaced = 0;
   // Of a fill: when the value was loaded, after its lease, token or position had been given.
   int64_t loaded = 0;
+  // Of a fill: when its lease or token was asked for. A SOFT invalidation since then makes it stale, as it is known to
+  // be no older than that only. 0: not known, and so when it was loaded.
+  int64_t leased = 0;
   bool strong = false;
   bool soft = false;  // of an invalidation
   // Deferred: of unknown outcome to all others, but done on its own replica for as long as that lives (COHERENCE D1).
@@ -87,7 +90,7 @@ struct Violation {
 // `delta` earlier; by any at all if the Get went past the near tier. One that was answered as stale must keep that too,
 // but for SOFT invalidations; a degraded one what the same replica had acknowledged or deferred, and what anybody had
 // acknowledged more than `degraded_max_age` and `delta` earlier. A value that nobody wrote under the key, or whose
-// write was refused, must not be seen at all. A Set that was acknowledged on the condition that an entry is still there
+// Set was refused, must not be seen at all. A Set that was acknowledged on the condition that an entry is still there
 // has seen it as a Get past the near tier would, and no other such Set has seen the same. Writes of unknown outcome
 // raise no floor, and are below none until the store has been seen to have them. Blocks for as long as it takes: about
 // a second for a million operations.

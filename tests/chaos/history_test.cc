@@ -232,6 +232,27 @@ TEST(HistoryTest, AConditionalSetMayReplaceWhatIsStale) {
   EXPECT_THAT(Check({set, soft, write}), HasSubstr("acknowledged"));
 }
 
+// --- Fills ---
+
+TEST(HistoryTest, AFillThatWasRefusedOnArrivalMayHaveBeenSeen) {
+  Operation fill = Fill(2, 200, 210, 400);
+  fill.outcome = Outcome::kRefused;
+  EXPECT_THAT(Check({Set(1, 0, 100), fill, Get(2, 250), Invalidate(300, 310)}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), fill, Invalidate(300, 310), Get(2, 320)}), HasSubstr("acknowledged"));
+}
+
+TEST(HistoryTest, ASoftInvalidationSinceTheLeaseMakesAFillStale) {
+  Operation fill = Fill(2, 300, 310, 400);
+  Operation soft = Invalidate(200, 210);
+  Operation stale = Get(2, 500);
+  soft.soft = stale.stale = true;
+  fill.key = soft.key = stale.key = kSoftKey;
+  fill.leased = 150;
+  EXPECT_THAT(Check({fill, soft, stale}), IsEmpty());
+  fill.leased = 250;
+  EXPECT_THAT(Check({fill, soft, stale}), HasSubstr("without a SOFT invalidation since its write"));
+}
+
 TEST(HistoryTest, WhoIsNotKnownKeepsWhatAllMust) {
   EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), Get(1, 200, kForeign)}), IsEmpty());
   EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), Get(1, 200 + kDelta, kForeign)}), HasSubstr("delta"));
