@@ -31,9 +31,9 @@ class EvictingForm final : public SingleForm {
 
   const bool evicts_records_;
   std::atomic<bool> stopping_{false};
-  // How often the filler found that another control record was there, and how often a fault may have been the reason.
+  // How often the filler found that another control record was there, and how often a fault was the reason.
   std::atomic<int64_t> records_lost_{0};
-  std::atomic<int64_t> generations_of_faults_{0};
+  std::atomic<int64_t> lost_to_faults_{0};
   int64_t evicted_before_ = 0;  // by the processes before this one
   std::thread filler_;
 };
