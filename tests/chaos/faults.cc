@@ -209,12 +209,14 @@ std::vector<std::string_view> FaultNames(const StoreForm& form) {
   return names;
 }
 
-FaultPlan PlanFaults(uint64_t seed, int steps, std::vector<std::string_view> names) {
+FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string_view>& names,
+                     const std::vector<std::string_view>& main) {
   Random random(seed);
   FaultPlan plan;
   for (int i = 0; i < steps; ++i) {
-    const auto which = static_cast<size_t>(Between(random, 0, static_cast<int>(names.size()) - 1));
-    plan.steps.push_back({.fault = names[which], .seed = random(), .pause_millis = Between(random, 50, 400)});
+    const std::vector<std::string_view>& from = i % 2 == 0 && !main.empty() ? main : names;
+    const auto which = static_cast<size_t>(Between(random, 0, static_cast<int>(from.size()) - 1));
+    plan.steps.push_back({.fault = from[which], .seed = random(), .pause_millis = Between(random, 50, 400)});
   }
   return plan;
 }

@@ -27,8 +27,10 @@ struct FaultPlan {
   std::vector<Step> steps;
 };
 
-// `names`: the faults to choose from, one at least; each must be one of FaultNames().
-FaultPlan PlanFaults(uint64_t seed, int steps, std::vector<std::string_view> names);
+// `names`: the faults to choose from, one at least; each must be one of FaultNames(). `main`: some of these, from which
+// every second one is chosen; may be empty.
+FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string_view>& names,
+                     const std::vector<std::string_view>& main);
 
 // When faults could be felt, and which replicas they ended.
 struct FaultTimes {

@@ -87,6 +87,15 @@ absl::Status RollOver(const RunOptions& options, Fleet& fleet, const Workload& w
   return fleet.Replace(Between(random, 0, kReplicas - 1), FirstProgram(options));
 }
 
+// Those of `names` that are among `only`, or all if that is empty.
+std::vector<std::string_view> Restricted(std::vector<std::string_view> names, const std::vector<std::string>& only) {
+  if (!only.empty()) {
+    std::erase_if(names,
+                  [&](std::string_view name) { return std::find(only.begin(), only.end(), name) == only.end(); });
+  }
+  return names;
+}
+
 void Count(const std::vector<Operation>& history, RunResult& result) {
   for (const Operation& operation : history) {
     const bool done = operation.outcome == Outcome::kDone;
@@ -98,12 +107,7 @@ void Count(const std::vector<Operation>& history, RunResult& result) {
 }  // namespace
 
 std::vector<std::string_view> FaultsOf(const std::string& form, const std::vector<std::string>& only) {
-  std::vector<std::string_view> names = FaultNames(*MakeStoreForm(form));
-  if (!only.empty()) {
-    std::erase_if(names,
-                  [&](std::string_view name) { return std::find(only.begin(), only.end(), name) == only.end(); });
-  }
-  return names;
+  return Restricted(FaultNames(*MakeStoreForm(form)), only);
 }
 
 RunResult Run(const RunOptions& options) {
@@ -114,7 +118,8 @@ RunResult Run(const RunOptions& options) {
     result.status = fleet.status();
     return result;
   }
-  const FaultPlan plan = PlanFaults(options.seed, options.faults, FaultsOf(options.form, options.only));
+  const FaultPlan plan = PlanFaults(options.seed, options.faults, FaultsOf(options.form, options.only),
+                                    Restricted((*fleet)->store().MainFaultNames(), options.only));
   for (const FaultPlan::Step& step : plan.steps) result.faults.emplace_back(step.fault);
 
   result.rolls = !options.other_program.empty();

@@ -100,9 +100,14 @@ const std::vector<SentinelForm::Fault>& SentinelForm::Faults() {
   return *kFaults;
 }
 
-std::vector<std::string_view> SentinelForm::FaultNames() const {
+std::vector<std::string_view> SentinelForm::MainFaultNames() const {
   std::vector<std::string_view> names;
   for (const Fault& fault : Faults()) names.push_back(fault.name);
+  return names;
+}
+
+std::vector<std::string_view> SentinelForm::FaultNames() const {
+  std::vector<std::string_view> names = MainFaultNames();
   for (const ServerFault& fault : DataFaults()) names.push_back(fault.name);
   return names;
 }

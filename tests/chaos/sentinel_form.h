@@ -26,6 +26,7 @@ class SentinelForm final : public StoreForm {
   absl::Status Start() override;
   absl::StatusOr<Way> AddReplica() override;
   std::vector<std::string_view> FaultNames() const override;
+  std::vector<std::string_view> MainFaultNames() const override;
   absl::Status Break(std::string_view fault, Random& random) override;
   absl::StatusOr<std::string> Command(const std::vector<std::string>& args) override;
 

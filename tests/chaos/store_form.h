@@ -36,6 +36,9 @@ class StoreForm {
   // The faults of its own, for people and for Break().
   virtual std::vector<std::string_view> FaultNames() const = 0;
 
+  // Those that the form is there for: every second fault is one of them. None: all faults are as likely.
+  virtual std::vector<std::string_view> MainFaultNames() const { return {}; }
+
   // Makes one of FaultNames() and leaves everything running and healed, or says what does not run again. The same
   // choices for the same `random`. Takes a few seconds, 20 at most.
   virtual absl::Status Break(std::string_view fault, Random& random) = 0;
