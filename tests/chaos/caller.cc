@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto kDeadline = std::chrono::milliseconds(400);
 constexpr auto kStrongDeadline = std::chrono::milliseconds(2'500);  // a replica that is silent is waited for
+constexpr int64_t kLease = 10 * kNanosPerSecond;                    // the namespace's, by default
 constexpr int kBusyKeys = 12;
 constexpr int kHotKeys = 4;
 constexpr double kStrongShare = 0.3;  // of Sets and Invalidates
@@ -84,8 +85,10 @@ void Caller::Get(int key) {
   read.returned = Now();
   if (!status.ok()) return NoteFailure(read);
   NoteAnswer(answer, read);
-  const std::string token = answer.has_lease() ? answer.lease().token() : answer.as_of();
-  if (!token.empty() && key < kFirstWarmed) Fill(key, token, read.invoked);
+  if (key >= kFirstWarmed) return;
+  if (answer.has_lease()) return Fill(key, answer.lease().token(), read.invoked);
+  // It has the position of the lease that somebody else holds, and that is not over.
+  if (!answer.as_of().empty()) Fill(key, answer.as_of(), read.invoked - kLease);
 }
 
 void Caller::BatchGet() {

@@ -31,7 +31,7 @@ class Caller final : public Client {
   void NoteAnswer(const v1::GetResponse& answer, Operation read);
   void NoteFailure(Operation read);
 
-  // Loads a value, which takes its time, and stores it. `leased`: when the token was asked for.
+  // Loads a value, which takes its time, and stores it. `leased`: since when the token's position may be.
   void Fill(int key, const std::string& token, int64_t leased);
   void Set(int key);
   void SetIf(int key);

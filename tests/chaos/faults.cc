@@ -213,6 +213,7 @@ FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string_vie
                      const std::vector<std::string_view>& main) {
   Random random(seed);
   FaultPlan plan;
+  plan.steps.reserve(static_cast<size_t>(steps));
   for (int i = 0; i < steps; ++i) {
     const std::vector<std::string_view>& from = i % 2 == 0 && !main.empty() ? main : names;
     const auto which = static_cast<size_t>(Between(random, 0, static_cast<int>(from.size()) - 1));
