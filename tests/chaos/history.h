@@ -39,8 +39,8 @@ struct Operation {
   uint64_t replaced = 0;
   // Of a fill: when the value was loaded, after its lease, token or position had been given.
   int64_t loaded = 0;
-  // Of a fill: when its lease or token was asked for. A SOFT invalidation since then makes it stale, as it is known to
-  // be no older than that only. 0: not known, and so when it was loaded.
+  // Of a fill: since when the position that its lease or token carries may be. A SOFT invalidation since then makes it
+  // stale, as it is known to be no older than that only. 0: when it was loaded.
   int64_t leased = 0;
   bool strong = false;
   bool soft = false;  // of an invalidation
