@@ -91,13 +91,13 @@ absl::StatusOr<std::string> SentinelForm::Proof() { return absl::StrCat(failover
 // --- Faults ---
 
 const std::vector<SentinelForm::Fault>& SentinelForm::Faults() {
-  static const auto* const kFaults = new std::vector<Fault>{
+  static const auto* const all_faults = new std::vector<Fault>{
       {"kill-master", &SentinelForm::KillMaster},
       {"stop-master", &SentinelForm::StopMaster},
       {"fail-over", &SentinelForm::FailOver},
       {"partition-master", &SentinelForm::PartitionMaster},
   };
-  return *kFaults;
+  return *all_faults;
 }
 
 std::vector<std::string_view> SentinelForm::MainFaultNames() const {

@@ -27,6 +27,7 @@ constexpr std::array kForms = {
 
 std::vector<std::string_view> StoreFormNames() {
   std::vector<std::string_view> names;
+  names.reserve(kForms.size());
   for (const Named& form : kForms) names.push_back(form.name);
   return names;
 }
