@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstddef>
-#include <cstdio>
-#include <random>
-#include <thread>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/clock.h"
@@ -14,18 +11,11 @@
 namespace larder::chaos {
 namespace {
 
-using Random = std::mt19937_64;
 using Which = TcpProxy::Which;
 using Direction = TcpProxy::Direction;
 
 // After a fault has ended: until connections are there again, and leases.
 constexpr int64_t kRecovery = 4 * kNanosPerSecond;
-
-int Between(Random& random, int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); }
-
-void SleepMillis(int millis) { std::this_thread::sleep_for(std::chrono::milliseconds(millis)); }
-
-int64_t Millis(int millis) { return millis * kNanosPerMilli; }
 
 int AnyReplica(Random& random) { return Between(random, 0, kReplicas - 1); }
 
@@ -78,53 +68,11 @@ absl::Status StopSlowReplica(Fleet& fleet, Random& random, FaultTimes&) {
   return absl::OkStatus();
 }
 
-// --- Redis ---
-
-absl::Status StopRedis(Fleet& fleet, Random& random, FaultTimes&) {
-  fleet.redis().Pause();
-  SleepMillis(Between(random, 50, 1'800));
-  fleet.redis().Resume();
-  return absl::OkStatus();
-}
-
-absl::Status RestartRedisWithData(Fleet& fleet, Random& random, FaultTimes&) {
-  static_cast<void>(fleet.redis().Command({"SHUTDOWN", "SAVE"}));  // it hangs up rather than answer
-  fleet.redis().Stop();
-  SleepMillis(Between(random, 0, 500));
-  return fleet.redis().Restart();
-}
-
-// What was acknowledged since the snapshot is lost, and what was replaced since comes back.
-absl::Status RestartRedisWithOldData(Fleet& fleet, Random& random, FaultTimes&) {
-  if (absl::Status status = fleet.redis().Command({"SAVE"}).status(); !status.ok()) return status;
-  SleepMillis(Between(random, 100, 800));
-  fleet.redis().Kill();
-  SleepMillis(Between(random, 0, 300));
-  return fleet.redis().Restart();
-}
-
-absl::Status RestartRedisWithoutData(Fleet& fleet, Random& random, FaultTimes&) {
-  if (absl::Status status = fleet.RemoveSnapshot(); !status.ok()) return status;
-  fleet.redis().Kill();
-  SleepMillis(Between(random, 0, 300));
-  return fleet.redis().Restart();
-}
-
-absl::Status Flush(Fleet& fleet, Random&, FaultTimes&) {
-  static_cast<void>(fleet.redis().Command({"FLUSHALL"}));
-  return absl::OkStatus();
-}
-
-absl::Status DropControlRecord(Fleet& fleet, Random&, FaultTimes&) {
-  static_cast<void>(fleet.redis().Command({"DEL", "larder:{default}:ctl"}));
-  return absl::OkStatus();
-}
-
 // --- Links to Redis ---
 
 absl::Status CutNews(Fleet& fleet, Random& random, FaultTimes&) {
   for (int i = Between(random, 1, 6); i > 0; --i) {
-    OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Close(Which::kMarked); });
+    OnSomeLinks(fleet, random, [](StoreLinks& link) { link.Close(Which::kMarked); });
     SleepMillis(Between(random, 10, 300));
   }
   return absl::OkStatus();
@@ -132,7 +80,7 @@ absl::Status CutNews(Fleet& fleet, Random& random, FaultTimes&) {
 
 absl::Status HoldNews(Fleet& fleet, Random& random, FaultTimes&) {
   const Direction direction = AnyDirection(random);
-  OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Hold(Which::kMarked, direction); });
+  OnSomeLinks(fleet, random, [=](StoreLinks& link) { link.Hold(Which::kMarked, direction); });
   SleepMillis(Between(random, 200, 2'500));
   HealStoreLinks(fleet);
   return absl::OkStatus();
@@ -141,7 +89,7 @@ absl::Status HoldNews(Fleet& fleet, Random& random, FaultTimes&) {
 absl::Status DelayNews(Fleet& fleet, Random& random, FaultTimes&) {
   const int64_t delay = Millis(Between(random, 5, 700));
   const Direction direction = AnyDirection(random);
-  OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Delay(Which::kMarked, direction, delay); });
+  OnSomeLinks(fleet, random, [=](StoreLinks& link) { link.Delay(Which::kMarked, direction, delay); });
   SleepMillis(Between(random, 500, 2'500));
   HealStoreLinks(fleet);
   return absl::OkStatus();
@@ -150,7 +98,7 @@ absl::Status DelayNews(Fleet& fleet, Random& random, FaultTimes&) {
 absl::Status DelayStore(Fleet& fleet, Random& random, FaultTimes&) {
   const int64_t delay = Millis(Between(random, 2, 120));
   const Direction direction = AnyDirection(random);
-  OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Delay(Which::kUnmarked, direction, delay); });
+  OnSomeLinks(fleet, random, [=](StoreLinks& link) { link.Delay(Which::kUnmarked, direction, delay); });
   SleepMillis(Between(random, 500, 2'000));
   HealStoreLinks(fleet);
   return absl::OkStatus();
@@ -158,7 +106,7 @@ absl::Status DelayStore(Fleet& fleet, Random& random, FaultTimes&) {
 
 absl::Status HoldStore(Fleet& fleet, Random& random, FaultTimes&) {
   const Direction direction = AnyDirection(random);
-  OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Hold(Which::kUnmarked, direction); });
+  OnSomeLinks(fleet, random, [=](StoreLinks& link) { link.Hold(Which::kUnmarked, direction); });
   SleepMillis(Between(random, 100, 2'500));
   HealStoreLinks(fleet);
   return absl::OkStatus();
@@ -166,7 +114,7 @@ absl::Status HoldStore(Fleet& fleet, Random& random, FaultTimes&) {
 
 // Long enough for much to be told at once, not so long that the connections are given up.
 absl::Status HoldLink(Fleet& fleet, Random& random, FaultTimes&) {
-  TcpProxy& link = fleet.store_link(AnyReplica(random));
+  StoreLinks& link = fleet.store_link(AnyReplica(random));
   link.Hold(Which::kAll, AnyDirection(random));
   SleepMillis(Between(random, 800, 1'800));
   link.Heal();
@@ -175,7 +123,7 @@ absl::Status HoldLink(Fleet& fleet, Random& random, FaultTimes&) {
 
 // What was read before comes when others have long since written.
 absl::Status HoldAnswers(Fleet& fleet, Random& random, FaultTimes&) {
-  TcpProxy& link = fleet.store_link(AnyReplica(random));
+  StoreLinks& link = fleet.store_link(AnyReplica(random));
   link.Hold(Which::kUnmarked, Direction::kToClient);
   SleepMillis(Between(random, 1'400, 1'900));
   link.Heal();
@@ -183,13 +131,13 @@ absl::Status HoldAnswers(Fleet& fleet, Random& random, FaultTimes&) {
 }
 
 absl::Status CutStore(Fleet& fleet, Random& random, FaultTimes&) {
-  OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Close(Which::kUnmarked); });
+  OnSomeLinks(fleet, random, [](StoreLinks& link) { link.Close(Which::kUnmarked); });
   return absl::OkStatus();
 }
 
 absl::Status ResetLinks(Fleet& fleet, Random& random, FaultTimes&) {
   for (int i = Between(random, 1, 4); i > 0; --i) {
-    OnSomeLinks(fleet, random, [](TcpProxy& link) { link.Reset(Which::kAll); });
+    OnSomeLinks(fleet, random, [](StoreLinks& link) { link.Reset(Which::kAll); });
     SleepMillis(Between(random, 10, 300));
   }
   return absl::OkStatus();
@@ -198,13 +146,13 @@ absl::Status ResetLinks(Fleet& fleet, Random& random, FaultTimes&) {
 absl::Status TruncateLinks(Fleet& fleet, Random& random, FaultTimes&) {
   const auto bytes = static_cast<size_t>(Between(random, 1, 4'000));
   const Direction direction = AnyDirection(random);
-  OnSomeLinks(fleet, random, [=](TcpProxy& link) { link.Truncate(Which::kAll, direction, bytes); });
+  OnSomeLinks(fleet, random, [=](StoreLinks& link) { link.Truncate(Which::kAll, direction, bytes); });
   SleepMillis(Between(random, 10, 300));
   return absl::OkStatus();
 }
 
 absl::Status RefuseLinks(Fleet& fleet, Random& random, FaultTimes&) {
-  OnSomeLinks(fleet, random, [](TcpProxy& link) {
+  OnSomeLinks(fleet, random, [](StoreLinks& link) {
     link.Refuse();
     link.Reset(Which::kAll);
   });
@@ -237,12 +185,6 @@ constexpr std::array kFaults = {
     Fault{"kill-replica", KillReplica},
     Fault{"stop-replica", StopReplica},
     Fault{"stop-slow-replica", StopSlowReplica},
-    Fault{"stop-redis", StopRedis},
-    Fault{"restart-redis", RestartRedisWithData},
-    Fault{"restart-redis-old", RestartRedisWithOldData},
-    Fault{"restart-redis-empty", RestartRedisWithoutData},
-    Fault{"flush", Flush},
-    Fault{"drop-control", DropControlRecord},
     Fault{"cut-news", CutNews},
     Fault{"hold-news", HoldNews},
     Fault{"delay-news", DelayNews},
@@ -260,23 +202,22 @@ constexpr std::array kFaults = {
 
 }  // namespace
 
-std::vector<std::string_view> FaultNames() {
+std::vector<std::string_view> FaultNames(const StoreForm& form) {
   std::vector<std::string_view> names;
   for (const Fault& fault : kFaults) names.push_back(fault.name);
+  for (std::string_view name : form.FaultNames()) names.push_back(name);
   return names;
 }
 
-FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only) {
-  std::vector<std::string_view> names = FaultNames();
-  if (!only.empty()) {
-    std::erase_if(names,
-                  [&](std::string_view name) { return std::find(only.begin(), only.end(), name) == only.end(); });
-  }
+FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string_view>& names,
+                     const std::vector<std::string_view>& main) {
   Random random(seed);
   FaultPlan plan;
+  plan.steps.reserve(static_cast<size_t>(steps));
   for (int i = 0; i < steps; ++i) {
-    const auto which = static_cast<size_t>(Between(random, 0, static_cast<int>(names.size()) - 1));
-    plan.steps.push_back({.fault = names[which], .seed = random(), .pause_millis = Between(random, 50, 400)});
+    const std::vector<std::string_view>& from = i % 2 == 0 && !main.empty() ? main : names;
+    const auto which = static_cast<size_t>(Between(random, 0, static_cast<int>(from.size()) - 1));
+    plan.steps.push_back({.fault = from[which], .seed = random(), .pause_millis = Between(random, 50, 400)});
   }
   return plan;
 }
@@ -291,7 +232,9 @@ absl::StatusOr<FaultTimes> MakeFaults(const FaultPlan& plan, Fleet& fleet) {
     const int64_t begin = SystemClock().NowNanos();
     // Of no concern to any replica that counts on a clock that nobody sets.
     fleet.StepWallClock(Millis(Between(random, -10'000, 10'000)));
-    if (absl::Status status = fault->make(fleet, random, times); !status.ok()) return status;
+    absl::Status status =
+        fault == kFaults.end() ? fleet.store().Break(step.fault, random) : fault->make(fleet, random, times);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(std::string(step.fault), ": ", status.message()));
     times.windows.push_back({begin, SystemClock().NowNanos() + kRecovery});
   }
   return times;

@@ -3,18 +3,19 @@
 #define LARDER_TESTS_CHAOS_FAULTS_H_
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "tests/chaos/fleet.h"
 #include "tests/chaos/history.h"
+#include "tests/chaos/random.h"
+#include "tests/chaos/store_form.h"
 
 namespace larder::chaos {
 
-// The names of all faults, for people and for PlanFaults().
-std::vector<std::string_view> FaultNames();
+// The names of the faults that can be made where Redis has that form, for people and for PlanFaults().
+std::vector<std::string_view> FaultNames(const StoreForm& form);
 
 // Which faults are made, one after the other, and how; the same for the same seed.
 struct FaultPlan {
@@ -26,8 +27,10 @@ struct FaultPlan {
   std::vector<Step> steps;
 };
 
-// `only`: of these faults, each of which must be one of FaultNames(); empty: of all.
-FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string>& only);
+// `names`: the faults to choose from, one at least; each must be one of FaultNames(). `main`: some of these, from which
+// every second one is chosen; may be empty.
+FaultPlan PlanFaults(uint64_t seed, int steps, const std::vector<std::string_view>& names,
+                     const std::vector<std::string_view>& main);
 
 // When faults could be felt, and which replicas they ended.
 struct FaultTimes {

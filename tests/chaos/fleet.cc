@@ -18,8 +18,6 @@
 namespace larder::chaos {
 namespace {
 
-// Only what asks Redis to tell of changes sends this.
-constexpr char kNewsMarker[] = "TRACKING";
 constexpr std::chrono::seconds kStartTimeout{20};
 
 std::string ConfigOf(const Fleet::Options& options) {
@@ -42,9 +40,8 @@ std::string ConfigOf(const Fleet::Options& options) {
 absl::StatusOr<std::unique_ptr<Fleet>> Fleet::Start(const Options& options) {
   std::unique_ptr<Fleet> fleet(new Fleet());
   if (absl::Status status = fleet->MakeFolder(); !status.ok()) return status;
-  auto redis = RedisServer::Start();
-  if (!redis.ok()) return redis.status();
-  fleet->redis_ = *std::move(redis);
+  fleet->store_ = MakeStoreForm(options.form);
+  if (absl::Status status = fleet->store_->Start(); !status.ok()) return status;
   for (int i = 0; i < kReplicas; ++i) {
     if (absl::Status status = fleet->StartReplica(options, i); !status.ok()) return status;
   }
@@ -74,14 +71,14 @@ absl::Status Fleet::MakeFolder() {
 }
 
 absl::Status Fleet::StartReplica(const Options& options, int i) {
-  auto store_link = TcpProxy::Start(redis_->port(), kNewsMarker);
-  if (!store_link.ok()) return store_link.status();
-  store_links_.push_back(*std::move(store_link));
-  auto replica = LarderServer::Start(
-      {.config = ConfigOf(options),
-       .environment = {absl::StrCat("REDIS_URL=redis://127.0.0.1:", this->store_link(i).port()),
-                       "LARDER_PLANTED_BUG=" + options.bug, "LARDER_WALL_STEP=" + folder_ + "/wall_step"},
-       .program = options.program});
+  absl::StatusOr<StoreForm::Way> way = store_->AddReplica();
+  if (!way.ok()) return way.status();
+  store_links_.push_back(way->links);
+  auto replica =
+      LarderServer::Start({.config = ConfigOf(options),
+                           .environment = {absl::StrCat("REDIS_URL=", way->url), "LARDER_PLANTED_BUG=" + options.bug,
+                                           "LARDER_WALL_STEP=" + folder_ + "/wall_step"},
+                           .program = options.program});
   if (!replica.ok()) return replica.status();
   replicas_.push_back(*std::move(replica));
   auto call_link = TcpProxy::Start(this->replica(i).port(), "");
@@ -102,14 +99,16 @@ absl::Status Fleet::AwaitTracking() {
   return absl::OkStatus();
 }
 
-void Fleet::StepWallClock(int64_t nanos) { wall_step_->fetch_add(nanos); }
-
-absl::Status Fleet::RemoveSnapshot() {
-  absl::StatusOr<std::string> folder = redis_->Command({"CONFIG", "GET", "dir"});
-  if (!folder.ok()) return folder.status();
-  std::error_code ignored;  // there may be none
-  std::filesystem::remove(folder->substr(folder->find('\n') + 1) + "/dump.rdb", ignored);
-  return absl::OkStatus();
+absl::Status Fleet::Replace(int i, const std::string& program) {
+  LarderServer& server = replica(i);
+  server.Stop();
+  const absl::StatusOr<int> code = server.AwaitEnd();
+  if (!code.ok()) return code.status();
+  if (*code != 0) return absl::InternalError(absl::StrCat("larderd ended with ", *code));
+  if (absl::Status status = server.Restart(program); !status.ok()) return status;
+  return AwaitTracking();
 }
+
+void Fleet::StepWallClock(int64_t nanos) { wall_step_->fetch_add(nanos); }
 
 }  // namespace larder::chaos

@@ -77,6 +77,7 @@ class Checker {
     if (write.local) deferred_[static_cast<size_t>(write.key)].push_back(write);
     // What a fill stores is no newer than what it was loaded from.
     if (write.outcome != Outcome::kDone || write.kind == OperationKind::kFill) return;
+    if (write.replaced != 0) ++replaced_[write.replaced];
     any_[static_cast<size_t>(write.key)].Add(write);
     if (!write.soft) hard_[static_cast<size_t>(write.key)].Add(write);
   }
@@ -92,6 +93,20 @@ class Checker {
     if (read.near || read.degraded || found == written_.end() || found->second.settled != kNever) return;
     int64_t& first = seen_.emplace(read.value, read.returned).first->second;
     first = std::min(first, read.returned);
+  }
+
+  // Whether an acknowledged Set may have found what it names. Empty: it may.
+  std::string JudgeCondition(const Operation& write) const {
+    if (replaced_.at(write.replaced) > 1) return "a value that two conditional Sets replaced";
+    const auto found = written_.find(write.replaced);
+    if (found == written_.end() || found->second.key != write.key) return "the replacement of a value never written";
+    if (found->second.refused) return "the replacement of a value whose write was refused";
+    Operation read = write;
+    read.value = write.replaced;
+    read.from_store = true;
+    // What a SOFT invalidation left is there, and may be replaced.
+    read.stale = write.key < options_.soft_keys;
+    return JudgeAge(read, found->second);
   }
 
   // Empty: it may be.
@@ -111,11 +126,15 @@ class Checker {
 
  private:
   static Written Settled(const Operation& write) {
-    Written written{.key = write.key, .refused = write.outcome == Outcome::kRefused, .begun = write.invoked};
+    Written written{.key = write.key, .begun = write.invoked};
     if (write.kind == OperationKind::kFill) {
+      // One that is refused because its group was invalidated right after it had landed may have been seen until then.
       written.begun = written.settled = write.loaded;
+      if (write.leased != 0) written.begun = write.leased;
     } else if (write.outcome == Outcome::kDone) {
       written.settled = write.returned;
+    } else {
+      written.refused = write.outcome == Outcome::kRefused;
     }
     return written;
   }
@@ -151,8 +170,11 @@ class Checker {
           "a value settled %.1f ms before the Get, replaced by a write invoked %.1f ms before it, %s",
           static_cast<double>(read.invoked - settled) / 1e6, static_cast<double>(read.invoked - floor) / 1e6, whose);
     };
-    std::string what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
-                               "which the same replica had acknowledged");
+    std::string what;
+    if (read.replica != kForeign) {
+      what = too_old(floors.by_replica[static_cast<size_t>(read.replica)].At(read.invoked),
+                     "which the same replica had acknowledged");
+    }
     if (what.empty()) what = too_old(DeferredFloor(read), "which the same replica had deferred");
     if (what.empty() && read.degraded) {
       what = too_old(floors.all.At(read.invoked - options_.degraded_max_age - options_.delta),
@@ -179,6 +201,7 @@ class Checker {
   std::vector<Floors> hard_;  // SOFT invalidations left out
   std::vector<std::vector<Operation>> softened_;
   std::vector<std::vector<Operation>> deferred_;
+  std::unordered_map<uint64_t, int> replaced_;  // by how many acknowledged conditional Sets
   std::unordered_map<uint64_t, int64_t> seen_;  // of unknown outcome: when first read from the store
 };
 
@@ -195,8 +218,11 @@ std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const
   }
   std::vector<Violation> violations;
   for (const Operation& operation : history) {
-    if (operation.kind != OperationKind::kGet || operation.outcome != Outcome::kDone) continue;
-    if (std::string what = checker.Judge(operation); !what.empty()) violations.push_back({operation, std::move(what)});
+    if (operation.outcome != Outcome::kDone) continue;
+    std::string what;
+    if (operation.kind == OperationKind::kGet) what = checker.Judge(operation);
+    if (operation.replaced != 0) what = checker.JudgeCondition(operation);
+    if (!what.empty()) violations.push_back({operation, std::move(what)});
   }
   return violations;
 }

@@ -22,7 +22,7 @@ enum class Outcome {
   kUnknown,  // failed, timed out or deferred: it may be applied at any time from its invocation on, or never
 };
 
-// Nobody's replica: somebody wrote to Redis itself.
+// Nobody's replica, as somebody wrote to Redis itself, or one that is not known.
 inline constexpr int kForeign = -1;
 
 // Times are nanoseconds on one monotonic clock.
@@ -35,8 +35,13 @@ struct Operation {
   int64_t returned = 0;
   // Unique; of a Get: the one it was answered with, 0 for a miss.
   uint64_t value = 0;
+  // Of a Set on the condition that an entry is still there: the value that it had; 0: no such condition.
+  uint64_t replaced = 0;
   // Of a fill: when the value was loaded, after its lease, token or position had been given.
   int64_t loaded = 0;
+  // Of a fill: since when the position that its lease or token carries may be. A SOFT invalidation since then makes it
+  // stale, as it is known to be no older than that only. 0: when it was loaded.
+  int64_t leased = 0;
   bool strong = false;
   bool soft = false;  // of an invalidation
   // Deferred: of unknown outcome to all others, but done on its own replica for as long as that lives (COHERENCE D1).
@@ -68,7 +73,7 @@ struct CheckOptions {
   int64_t degraded_max_age = 0;
   int keys = 0;
   int replicas = 0;
-  // Keys from this one on are never invalidated as SOFT, and no entry expires in a run: nothing of them may be stale.
+  // Keys from this one on are never invalidated as SOFT, and what expires is gone: nothing of them may be stale.
   int soft_keys = 0;
   std::vector<Window> faults = {};
   std::vector<End> ends = {};
@@ -85,8 +90,10 @@ struct Violation {
 // `delta` earlier; by any at all if the Get went past the near tier. One that was answered as stale must keep that too,
 // but for SOFT invalidations; a degraded one what the same replica had acknowledged or deferred, and what anybody had
 // acknowledged more than `degraded_max_age` and `delta` earlier. A value that nobody wrote under the key, or whose
-// write was refused, must not be seen at all. Writes of unknown outcome raise no floor, and are below none until the
-// store has been seen to have them. Blocks for as long as it takes: about a second for a million operations.
+// Set was refused, must not be seen at all. A Set that was acknowledged on the condition that an entry is still there
+// has seen it as a Get past the near tier would, and no other such Set has seen the same. Writes of unknown outcome
+// raise no floor, and are below none until the store has been seen to have them. Blocks for as long as it takes: about
+// a second for a million operations.
 std::vector<Violation> CheckHistory(const std::vector<Operation>& history, const CheckOptions& options);
 
 }  // namespace larder::chaos

@@ -195,5 +195,68 @@ TEST(HistoryTest, ReadsThatFailedSayNothing) {
   EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 200, 300), failed}), IsEmpty());
 }
 
+// --- Conditional Sets ---
+
+Operation SetIf(uint64_t replaced, uint64_t value, int64_t invoked, int64_t returned, int replica = 0) {
+  Operation write = Set(value, invoked, returned, replica);
+  write.replaced = replaced;
+  return write;
+}
+
+TEST(HistoryTest, AConditionalSetHasSeenWhatItReplaces) {
+  EXPECT_THAT(Check({Set(1, 0, 100), SetIf(1, 2, 200, 300, 1), Get(2, 400, 1)}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), SetIf(1, 3, 200, 300, 1)}), HasSubstr("acknowledged"));
+  EXPECT_THAT(Check({Set(1, 0, 100), Invalidate(150, 190), SetIf(1, 3, 200, 300, 1)}), HasSubstr("acknowledged"));
+  EXPECT_THAT(Check({SetIf(7, 3, 200, 300)}), HasSubstr("never written"));
+}
+
+TEST(HistoryTest, AConditionalSetThatWasRefusedHasSeenNothing) {
+  Operation refused = SetIf(1, 3, 200, 300, 1);
+  refused.outcome = Outcome::kRefused;
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), refused}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), refused, Get(3, 400)}), HasSubstr("refused"));
+}
+
+TEST(HistoryTest, NoTwoConditionalSetsReplaceTheSame) {
+  EXPECT_THAT(Check({Set(1, 0, 100), SetIf(1, 2, 200, 300), SetIf(1, 3, 200, 300, 1)}), HasSubstr("two conditional"));
+}
+
+TEST(HistoryTest, AConditionalSetMayReplaceWhatIsStale) {
+  Operation set = Set(1, 0, 100);
+  Operation soft = Invalidate(150, 190);
+  Operation write = SetIf(1, 2, 200, 300, 1);
+  soft.soft = true;
+  set.key = soft.key = write.key = kSoftKey;
+  EXPECT_THAT(Check({set, soft, write}), IsEmpty());
+  soft.soft = false;
+  EXPECT_THAT(Check({set, soft, write}), HasSubstr("acknowledged"));
+}
+
+// --- Fills ---
+
+TEST(HistoryTest, AFillThatWasRefusedOnArrivalMayHaveBeenSeen) {
+  Operation fill = Fill(2, 200, 210, 400);
+  fill.outcome = Outcome::kRefused;
+  EXPECT_THAT(Check({Set(1, 0, 100), fill, Get(2, 250), Invalidate(300, 310)}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), fill, Invalidate(300, 310), Get(2, 320)}), HasSubstr("acknowledged"));
+}
+
+TEST(HistoryTest, ASoftInvalidationSinceTheLeaseMakesAFillStale) {
+  Operation fill = Fill(2, 300, 310, 400);
+  Operation soft = Invalidate(200, 210);
+  Operation stale = Get(2, 500);
+  soft.soft = stale.stale = true;
+  fill.key = soft.key = stale.key = kSoftKey;
+  fill.leased = 150;
+  EXPECT_THAT(Check({fill, soft, stale}), IsEmpty());
+  fill.leased = 250;
+  EXPECT_THAT(Check({fill, soft, stale}), HasSubstr("without a SOFT invalidation since its write"));
+}
+
+TEST(HistoryTest, WhoIsNotKnownKeepsWhatAllMust) {
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), Get(1, 200, kForeign)}), IsEmpty());
+  EXPECT_THAT(Check({Set(1, 0, 100), Set(2, 150, 190), Get(1, 200 + kDelta, kForeign)}), HasSubstr("delta"));
+}
+
 }  // namespace
 }  // namespace larder::chaos

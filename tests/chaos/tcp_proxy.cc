@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "core/clock.h"
 
 namespace larder::chaos {
@@ -59,8 +60,14 @@ std::vector<std::pair<size_t, size_t>> PipesOf(TcpProxy::Which which, TcpProxy::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TcpProxy>> TcpProxy::Start(int target_port, std::string marker) {
-  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(marker)));
+absl::StatusOr<std::unique_ptr<TcpProxy>> TcpProxy::Start(int target_port, std::string marker,
+                                                          std::vector<Substitution> substitutions) {
+  for (const Substitution& one : substitutions) {
+    if (one.from.empty() || one.from.size() != one.to.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(one.to, " cannot stand for ", one.from));
+    }
+  }
+  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(marker), std::move(substitutions)));
   if (absl::Status status = proxy->Listen(); !status.ok()) return status;
   proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
   return proxy;
@@ -234,7 +241,12 @@ void TcpProxy::Receive(Connection& connection, Pipe& pipe) {
   }
   pipe.queued += static_cast<size_t>(size);
   pipe.chunks.push_back({SystemClock().NowNanos(), std::string(buffer, static_cast<size_t>(size))});
-  if (&pipe == &connection.pipes[0]) LookForMarker(connection, pipe.chunks.back().bytes);
+  std::string& bytes = pipe.chunks.back().bytes;
+  if (&pipe == &connection.pipes[0]) {
+    LookForMarker(connection, bytes);
+  } else {
+    for (const Substitution& one : substitutions_) absl::StrReplaceAll({{one.from, one.to}}, &bytes);
+  }
   Pass(connection, pipe, SystemClock().NowNanos());
 }
 

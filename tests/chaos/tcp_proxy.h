@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/mutex.h"
@@ -28,8 +29,16 @@ class TcpProxy {
   enum class Which { kAll, kMarked, kUnmarked };
   enum class Direction { kToServer, kToClient, kBoth };
 
-  // `marker`: may be empty, and then none is.
-  static absl::StatusOr<std::unique_ptr<TcpProxy>> Start(int target_port, std::string marker);
+  // Of what the client is sent: where a server names an address, the client is to be told that of a proxy.
+  struct Substitution {
+    std::string from;
+    std::string to;  // as long as `from`
+  };
+
+  // `marker`: may be empty, and then none is. A substitution is made where its text comes in one piece, as short
+  // answers do.
+  static absl::StatusOr<std::unique_ptr<TcpProxy>> Start(int target_port, std::string marker,
+                                                         std::vector<Substitution> substitutions = {});
   ~TcpProxy();
   TcpProxy(const TcpProxy&) = delete;
   TcpProxy& operator=(const TcpProxy&) = delete;
@@ -77,7 +86,8 @@ class TcpProxy {
   template <typename T>
   using ByPipe = std::array<std::array<T, 2>, 2>;
 
-  TcpProxy(int target_port, std::string marker) : target_port_(target_port), marker_(std::move(marker)) {}
+  TcpProxy(int target_port, std::string marker, std::vector<Substitution> substitutions)
+      : target_port_(target_port), marker_(std::move(marker)), substitutions_(std::move(substitutions)) {}
 
   absl::Status Listen();
   void Run();
@@ -95,6 +105,7 @@ class TcpProxy {
 
   const int target_port_;
   const std::string marker_;
+  const std::vector<Substitution> substitutions_;
   int port_ = 0;
   int listener_ = -1;
   int wake_ = -1;  // an eventfd

@@ -97,6 +97,20 @@ TEST_F(TcpProxyTest, PassesOnMoreThanItQueues) {
   EXPECT_TRUE(answer.starts_with("+OK")) << answer;
 }
 
+TEST_F(TcpProxyTest, NamesOneAddressForAnother) {
+  auto naming =
+      TcpProxy::Start(redis_->port(), "", {{.from = "16380", .to = "40001"}, {.from = "16381", .to = "40002"}});
+  ASSERT_TRUE(naming.ok()) << naming.status();
+  Line line((*naming)->port());
+  line.Send("ECHO 16381,16380,16381\r\n");
+  EXPECT_EQ(line.Read(100), "$17\r\n40002,40001,40002\r\n");
+  // The server is told what the client says.
+  line.Send("SET named 16380\r\n");
+  EXPECT_EQ(line.Read(100), "+OK\r\n");
+  EXPECT_EQ(redis_->Command({"GET", "named"}).value(), "16380");
+  EXPECT_FALSE(TcpProxy::Start(redis_->port(), "", {{.from = "6380", .to = "40001"}}).ok()) << "lengths would not hold";
+}
+
 TEST_F(TcpProxyTest, DelaysOneDirection) {
   proxy_->Delay(Which::kAll, Direction::kToClient, 80 * kNanosPerMilli);
   Line line(proxy_->port());

@@ -1,31 +1,27 @@
-// Clients that read and write, and remember what they saw.
+// Everybody who uses a fleet.
 #ifndef LARDER_TESTS_CHAOS_WORKLOAD_H_
 #define LARDER_TESTS_CHAOS_WORKLOAD_H_
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/chaos/client.h"
 #include "tests/chaos/fleet.h"
 #include "tests/chaos/history.h"
+#include "tests/chaos/library_caller.h"
 
 namespace larder::chaos {
 
-// The keys. Those below kSoftKeys are also invalidated as SOFT. The last kWarmedKeys are written by warm-ups, and
-// invalidated in groups, alone: a warm-up is no older than the groups' invalidations since its start, of single keys it
-// knows nothing (COHERENCE E4).
-inline constexpr int kKeys = 48;
-inline constexpr int kSoftKeys = 8;
-inline constexpr int kWarmedKeys = 8;
-
-// Calls through all links of a fleet from a few threads each, a thread that warms, and one that writes to Redis behind
-// Larder's back. Each call ends within its deadline. Not thread-safe.
+// Callers of each replica by all its links, one that warms up, one that writes to Redis behind Larder's back, and if
+// wanted some who use our client library. Not thread-safe.
 class Workload {
  public:
   // The fleet must outlive it.
-  Workload(Fleet* fleet, uint64_t seed);
+  Workload(Fleet* fleet, uint64_t seed, int library_callers = 0);
   ~Workload();
 
   void Start();
@@ -33,14 +29,14 @@ class Workload {
   void Stop();
   // Everything that was done, once it has been stopped.
   std::vector<Operation> TakeHistory();
+  // How many calls of the library have ended so far, and what those that failed have ended with.
+  size_t LibraryCalls() const;
+  std::vector<std::string> LibraryErrors() const;
 
  private:
-  struct Client;
-
-  Fleet* const fleet_;
-  std::atomic<bool> stopping_{false};
-  std::atomic<uint64_t> last_value_{0};
+  Clients all_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<LibraryCaller*> library_callers_;  // of clients_
   std::vector<std::thread> threads_;
 };
 

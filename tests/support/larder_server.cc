@@ -86,10 +86,10 @@ std::string LarderServer::address() const { return absl::StrCat("127.0.0.1:", po
 
 absl::Status LarderServer::Launch() {
   const char* const named = std::getenv("LARDERD");
-  if (options_.program.empty() && named == nullptr) {
+  if (program_.empty() && named == nullptr) {
     return absl::FailedPreconditionError("LARDERD does not say where larderd is");
   }
-  std::vector<std::string> args = {options_.program.empty() ? named : options_.program};
+  std::vector<std::string> args = {program_.empty() ? named : program_};
   if (!options_.config.empty()) {
     std::ofstream(folder_ + "/larder.yaml") << options_.config;
     args.insert(args.end(), {"--config", folder_ + "/larder.yaml"});
@@ -137,8 +137,9 @@ absl::StatusOr<int> LarderServer::AwaitEnd() {
   return WEXITSTATUS(process_->wait_status());
 }
 
-absl::Status LarderServer::Restart() {
+absl::Status LarderServer::Restart(const std::string& program) {
   if (process_->running()) return absl::FailedPreconditionError("larderd is still running");
+  if (!program.empty()) program_ = program;
   return Launch();
 }
 

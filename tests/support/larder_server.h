@@ -43,20 +43,21 @@ class LarderServer {
   // Waits for its end; the exit code, or an error if it has not ended in time or was killed.
   absl::StatusOr<int> AwaitEnd();
 
-  // Starts it again, once it has ended, on the same port.
-  absl::Status Restart();
+  // Starts it again, once it has ended, on the same port; another program, if one is named.
+  absl::Status Restart(const std::string& program = "");
 
   // The sum of a metric's samples that have all of `labels` ("name=\"value\""); 0 if there are none.
   double Metric(const std::string& name, const std::vector<std::string>& labels) const;
 
  private:
-  explicit LarderServer(Options options) : options_(std::move(options)) {}
+  explicit LarderServer(Options options) : options_(std::move(options)), program_(options_.program) {}
 
   absl::Status Launch();
   absl::Status AwaitServing();
   std::string log_path() const { return folder_ + "/larderd.log"; }
 
   const Options options_;
+  std::string program_;  // empty: what LARDERD names
   std::string folder_;
   int port_ = 0;
   int operations_port_ = 0;

@@ -3,6 +3,7 @@
 #define LARDER_TESTS_SUPPORT_SENTINEL_FLEET_H_
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +31,11 @@ class SentinelFleet {
     std::vector<std::string> server_args;
     std::vector<std::string> sentinel_args;
     bool tls = false;
+    // Run on each sentinel before it watches anything.
+    std::vector<std::vector<std::string>> sentinel_commands;
+    // From a server's port the one at which the others, and the sentinels, are to know it; none: the same. Not with
+    // TLS.
+    std::function<absl::StatusOr<int>(int port)> known_as;
   };
 
   // Returns once each sentinel knows the master, the replicas and the other sentinels.
@@ -49,20 +55,42 @@ class SentinelFleet {
         sentinels[sentinel]->Command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"});
     if (!answer.ok()) return nullptr;
     const std::string port = answer->substr(answer->find('\n') + 1);
-    for (const auto& server : servers) {
-      if (std::to_string(server->port()) == port || std::to_string(server->tls_port()) == port) return server.get();
+    for (size_t i = 0; i < servers.size(); ++i) {
+      if (std::to_string(ports[i]) == port) return servers[i].get();
     }
     return nullptr;
   }
 
+  // For one that has just been started: others know it at `ports[i]`.
+  absl::Status Announce(size_t i) const {
+    return servers[i]
+        ->Command(
+            {"CONFIG", "SET", "replica-announce-ip", "127.0.0.1", "replica-announce-port", std::to_string(ports[i])})
+        .status();
+  }
+
+  // All sentinels name the same master, and the other servers are its replicas.
+  bool IsSettled() const {
+    RedisServer* const master = Master();
+    if (master == nullptr) return false;
+    for (size_t i = 1; i < sentinels.size(); ++i) {
+      if (Master(i) != master) return false;
+    }
+    for (const auto& server : servers) {
+      const absl::StatusOr<std::string> info = server->Command({"INFO", "replication"});
+      const std::string wanted = server.get() == master ? "role:master" : "master_link_status:up";
+      if (!info.ok() || info->find(wanted) == std::string::npos) return false;
+      const std::string replicas = "connected_slaves:" + std::to_string(servers.size() - 1);
+      if (server.get() == master && info->find(replicas) == std::string::npos) return false;
+    }
+    return true;
+  }
+
   std::vector<std::unique_ptr<RedisServer>> servers;
+  std::vector<int> ports;  // at which the servers are known
   std::vector<std::unique_ptr<RedisServer>> sentinels;
 
  private:
-  static int PortOf(const RedisServer& server, const Options& options) {
-    return options.tls ? server.tls_port() : server.port();
-  }
-
   absl::Status StartServers(const Options& options) {
     for (int i = 0; i <= options.replicas; ++i) {
       RedisServer::Options server;
@@ -76,8 +104,15 @@ class SentinelFleet {
       absl::StatusOr<std::unique_ptr<RedisServer>> started = RedisServer::Start(server);
       if (!started.ok()) return started.status();
       servers.push_back(*std::move(started));
+      ports.push_back(options.tls ? servers.back()->tls_port() : servers.back()->port());
+      if (options.known_as) {
+        const absl::StatusOr<int> known = options.known_as(ports.back());
+        if (!known.ok()) return known.status();
+        ports.back() = *known;
+        if (absl::Status status = Announce(servers.size() - 1); !status.ok()) return status;
+      }
       if (i == 0) continue;
-      const std::string port = std::to_string(PortOf(*servers[0], options));
+      const std::string port = std::to_string(ports[0]);
       if (absl::Status status = servers.back()->Command({"REPLICAOF", "127.0.0.1", port}).status(); !status.ok()) {
         return status;
       }
@@ -96,11 +131,11 @@ class SentinelFleet {
       if (!started.ok()) return started.status();
       sentinels.push_back(*std::move(started));
       const RedisServer& sentinel = *sentinels.back();
-      std::vector<std::vector<std::string>> commands = {
-          {"SENTINEL", "MONITOR", "mymaster", "127.0.0.1", std::to_string(PortOf(*servers[0], options)),
-           std::to_string(options.quorum)},
-          {"SENTINEL", "SET", "mymaster", "down-after-milliseconds", std::to_string(options.down_after_ms),
-           "failover-timeout", "10000", "parallel-syncs", "2"}};
+      std::vector<std::vector<std::string>> commands = options.sentinel_commands;
+      commands.push_back(
+          {"SENTINEL", "MONITOR", "mymaster", "127.0.0.1", std::to_string(ports[0]), std::to_string(options.quorum)});
+      commands.push_back({"SENTINEL", "SET", "mymaster", "down-after-milliseconds",
+                          std::to_string(options.down_after_ms), "failover-timeout", "10000", "parallel-syncs", "2"});
       if (!options.password.empty()) commands.push_back({"SENTINEL", "SET", "mymaster", "auth-pass", options.password});
       // What they log in to each other with.
       if (!options.sentinel_password.empty()) {
