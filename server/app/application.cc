@@ -160,6 +160,7 @@ HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs
   const std::vector<std::string> held_by = warm_jobs.Holding();
   std::string advice;
   for (const std::string& sentence : store.Advice()) absl::StrAppend(&advice, "advice: ", sentence, "\n");
+  if (const std::string news = store.CoherenceAdvice(); !news.empty()) absl::StrAppend(&advice, "advice: ", news, "\n");
   // Not a question of the store: without it near hits are still served, and taking every replica out of service
   // because Redis is away would make it worse.
   return {.status = ready ? 200 : 503,

@@ -32,7 +32,7 @@ struct ServerSettings {
   };
   struct Near {
     int64_t capacity_bytes = 0;  // 0: no near tier
-    bool tracking = false;       // else entries go by their age alone
+    bool tracking = true;        // else entries go by their age alone
     int64_t lease_ms = 1'000;    // of tracking
     int64_t max_strong_waits = 10'000;
   };

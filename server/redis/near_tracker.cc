@@ -166,6 +166,7 @@ void NearTracker::OnTracking(RedisReplyView reply) {
   if (reply.IsError()) return GiveUp(reply);
   // From the first registration on others wait for an acknowledgement, not for the age of what is served here
   // (COHERENCE S1).
+  SetRefusal("");
   holder_->OnBegin();
   tracks_.store(true);
   Renew();
@@ -354,8 +355,19 @@ void NearTracker::Lose(const std::string& reason) {
 
 void NearTracker::Refuse(const std::string& reason) {
   DropSession();
+  SetRefusal(reason);
   SetTimer(clock_->NowNanos() + std::max(kRefusedFor, options_.max_backoff_nanos), &NearTracker::Connect);
   if (on_trouble_ && !std::exchange(told_trouble_, true)) on_trouble_(reason);
+}
+
+void NearTracker::SetRefusal(const std::string& reason) {
+  MutexLock lock(&refusal_mutex_);
+  refusal_ = reason;
+}
+
+std::string NearTracker::refusal() const {
+  MutexLock lock(&refusal_mutex_);
+  return refusal_;
 }
 
 void NearTracker::GiveUp(RedisReplyView error) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/mutex.h"
 #include "server/redis/backoff.h"
 #include "server/redis/own_membership.h"
 #include "server/redis/redis_handshake.h"
@@ -65,6 +66,8 @@ class NearTracker final : private RedisSession::Listener {
 
   // Whether the holder is being told. Any thread.
   bool tracks() const { return tracks_.load(); }
+  // Why Redis refuses to tell; empty while it does, or has not been asked. Any thread.
+  std::string refusal() const;
 
  private:
   void OnConnected() override;
@@ -93,6 +96,7 @@ class NearTracker final : private RedisSession::Listener {
   void DropSession();
   void Lose(const std::string& reason);
   void Refuse(const std::string& reason);
+  void SetRefusal(const std::string& reason);
   // Whichever of the two an error of Redis asks for.
   void GiveUp(RedisReplyView error);
 
@@ -108,6 +112,8 @@ class NearTracker final : private RedisSession::Listener {
   const OnTrouble on_trouble_;
 
   std::atomic<bool> tracks_{false};
+  mutable Mutex refusal_mutex_;
+  std::string refusal_ ABSL_GUARDED_BY(refusal_mutex_);
 
   NearHolder* holder_ = nullptr;
   bool closed_ = false;

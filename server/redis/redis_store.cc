@@ -247,7 +247,16 @@ std::vector<std::string> RedisStore::Advice(const StoreInfo& info) const {
                                   "which makes every entry of the namespace a miss: see who deletes it"));
   }
   if (finder_ != nullptr && !finder_->doubt().empty()) advice.push_back(finder_->doubt());
+  if (std::string news = CoherenceAdvice(); !news.empty()) advice.push_back(std::move(news));
   return advice;
+}
+
+std::string RedisStore::CoherenceAdvice() const {
+  const std::string why = tracker_.refusal();
+  if (why.empty()) return {};
+  return absl::StrCat("Redis does not tell of changed keys (", why,
+                      "), so near entries are served by their age and each is read again after near_max_age: use ",
+                      "Redis 6 or later, and let the ACL user run client|tracking and role");
 }
 
 void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {

@@ -80,6 +80,7 @@ class RedisStore final : public Store {
   // Told on a thread of its own, so that a long answer to others keeps no news back.
   void SetNearHolder(NearHolder* holder) override;
   bool tracks() const override { return tracker_.tracks(); }
+  std::string CoherenceAdvice() const override;
   void Register(MemberTerms terms, StoreCallback<Registration> done) override;
   void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
   // Told on the thread of the news.

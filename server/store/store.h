@@ -398,6 +398,8 @@ class Store {
   // Whether the holder is being told, from memory. Without that only the age of what was read bounds how far it is
   // behind.
   virtual bool tracks() const { return false; }
+  // What somebody should change so that the holder is told (more), in a sentence; empty if all is well. From memory.
+  virtual std::string CoherenceAdvice() const { return {}; }
 
   // COHERENCE S1: registers this process, or renews that it is registered, as one that serves near entries by their
   // age. One call at a time. A store that tracks registers its holder by itself. Where nobody else can write there is

@@ -15,8 +15,8 @@ LEASE = 1.0
 SLACK = 4 * LATE  # on top of a wait that nobody's acknowledgement ends
 NEAR = cache_pb2.TIER_NEAR
 STRONG = cache_pb2.CONSISTENCY_STRONG
-TRACKING = {"near": {"coherence": "tracking", "lease": f"{LEASE}s"}}
-BY_AGE = {"near": {"lease": f"{LEASE}s"}, "defaults": {"near_max_age": "700ms"}}
+TRACKING = {"near": {"lease": f"{LEASE}s"}}
+BY_AGE = {"near": {"coherence": "age", "lease": f"{LEASE}s"}, "defaults": {"near_max_age": "700ms"}}
 
 
 def tracks(server):

@@ -14,7 +14,7 @@ from harness import LATE, PATIENCE, eventually, total
 LEASE = 1.0
 NEAR = cache_pb2.TIER_NEAR
 # Entries would be asked for again after a moment, were it not for the lease.
-CONFIG = {"near": {"coherence": "tracking", "lease": f"{LEASE}s"}, "defaults": {"near_max_age": "50ms"}}
+CONFIG = {"near": {"lease": f"{LEASE}s"}, "defaults": {"near_max_age": "50ms"}}
 
 
 def tracks(server):
@@ -63,6 +63,24 @@ def test_entries_outlive_their_age_while_redis_is_heard(replicas):
     while time.monotonic() < end:
         assert client.get(b"key").tier == NEAR
     assert client.stats().store.coherence_mode == "tracking"
+
+
+def test_a_redis_that_refuses_costs_no_call(start, redis):
+    """As by default: a user that may do all but this."""
+    redis.command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+    options = {"user": "limited", "password": "secret"}
+    server = start.larderd({"store": {"redis": options}}, redis=redis, ready=False)
+    client = server.client()
+    told = lambda: [line for line in server.process.lines if '"Redis does not tell of changed keys' in line]
+    eventually(told, "the refusal in the log")
+    client.set(b"key", b"value")
+    eventually(lambda: client.get(b"key").tier == NEAR, "a near entry, by its age")
+    assert client.stats().store.coherence_mode == "age"
+    assert total(server.metrics(), "cache_coherence_mode", mode="age") == 1
+    status, body, _ = server.http("/readyz")
+    assert status == 200 and "let the ACL user run client|tracking and role" in body, body
+    assert any("client|tracking" in advice for advice in client.stats().store.advice)
+    assert len(told()) == 1
 
 
 def test_what_others_write_is_seen_at_once(replicas, redis):

@@ -21,7 +21,7 @@ operations:
   listen: "127.0.0.1:9090"
 near:
   capacity_bytes: 512MiB
-  coherence: "age"
+  coherence: "tracking"
   lease: 1s
   max_strong_waits: 10000
 store:

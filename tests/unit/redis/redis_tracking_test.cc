@@ -111,6 +111,7 @@ class RedisTrackingTest : public RedisStoreFixture {
 TEST_F(RedisTrackingTest, TellsOfEveryWriteWhoeverMadeIt) {
   StartTracking();
   EXPECT_EQ(holder_.Changed("/"), 1) << "once it has begun";
+  EXPECT_EQ(store_->CoherenceAdvice(), "");
   std::unique_ptr<RedisStore> other = Another();
   ASSERT_TRUE(Set(*other, "peer", "v").ok());
   EXPECT_TRUE(AwaitChanged("default/peer"));
@@ -222,6 +223,7 @@ TEST_F(RedisTrackingTest, WhereItIsForbiddenThatIsSaidOnceAndNothingElseSuffers)
   store_->SetNearHolder(&holder_);
   ASSERT_TRUE(Eventually([&] { return WarningCount() == 1; }));
   EXPECT_FALSE(store_->tracks());
+  EXPECT_NE(store_->CoherenceAdvice().find("NOPERM"), std::string::npos) << store_->CoherenceAdvice();
   EXPECT_TRUE(Set(*store_, "key", "v").ok());
   EXPECT_EQ(Value(*store_, "key"), "v");
   EXPECT_EQ(holder_.Changed("/"), 0);
