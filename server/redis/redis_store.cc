@@ -58,8 +58,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
           [this] { loop_.Post([this] { connection_.Reconnect("another connection met another server"); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
-            if (warn)
-              warn(absl::StrCat("Redis does not tell of changed keys, so near entries go by their age: ", what));
+            if (warn) warn(what);
           }),
       member_subscriber_(
           &news_loop_, clock, options_, Where(),
@@ -252,11 +251,15 @@ std::vector<std::string> RedisStore::Advice(const StoreInfo& info) const {
 }
 
 std::string RedisStore::CoherenceAdvice() const {
-  const std::string why = tracker_.refusal();
-  if (why.empty()) return {};
-  return absl::StrCat("Redis does not tell of changed keys (", why,
-                      "), so near entries are served by their age and each is read again after near_max_age: use ",
-                      "Redis 6 or later, and let the ACL user run client|tracking and role");
+  const std::string refusal = tracker_.refusal();
+  if (refusal.empty()) return {};
+  if (tracker_.by_channel()) {
+    return absl::StrCat(refusal,
+                        ": what others than Larder write, and what Redis evicts, is not noticed in near tiers; use ",
+                        "Redis 6 or later, and let the ACL user run client|tracking");
+  }
+  return absl::StrCat(refusal, ", and each is read again after near_max_age: let the ACL user run client|tracking and ",
+                      "role, and use the channels under the prefix");
 }
 
 void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {

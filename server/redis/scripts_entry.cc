@@ -128,6 +128,7 @@ end
 if applies then
   redis.call('SET', KEYS[1], ARGV[11] .. to_bytes(control.generation) .. u64(epoch) .. ARGV[12], 'PX', ARGV[10])
   version, current_epoch = string.sub(ARGV[12], 1, 8), epoch
+  tell(KEYS[2], KEYS[1])
   if record and record.is_waited then wake(KEYS[2], KEYS[1]) end
 end
 return { applies and 1 or 0, version, current_epoch, members }
@@ -146,6 +147,7 @@ if not record or record.is_placeholder or not is_valid(record, control) or recor
 end
 local age = age_of(record)
 local ttl = math.min(tonumber(ARGV[3]) + record.stale, tonumber(ARGV[4]) - age)
+tell(KEYS[2], KEYS[1])
 if ttl <= 0 then
   redis.call('UNLINK', KEYS[1])
   if record.is_waited then wake(KEYS[2], KEYS[1]) end
@@ -277,6 +279,10 @@ local function erase_exact(key, version)
   if string.byte(head, 91) == 3 then wake(KEYS[1], key) end
 end
 
+-- Also of what is not there: near copies outlive what Redis evicted.
+if is_heard(KEYS[1]) then
+  for i = 2, #KEYS do tell(KEYS[1], KEYS[i]) end
+end
 if how == 'hard' then
   erase_hard()
 else
@@ -288,7 +294,8 @@ return erased
 
 // COHERENCE C4. What a later release wrote may be alive or dead to who can read it: it is left, and told of. Entries of
 // a group share their tags, so that what was found of some is kept for the next. This runs for every key there is:
-// local names, and no look at more than the header that says that it is ours, save half of the time.
+// local names, and no look at more than the header that says that it is ours, save half of the time. N6: whoever holds
+// what is dead knows it by the stamps, and is not told.
 constexpr std::string_view kEraseDeadBody = R"lua(
 local control = read_control(KEYS[1])
 if not control then return no_control() end

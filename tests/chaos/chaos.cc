@@ -33,6 +33,7 @@ struct Settings {
   int store_timeout_millis = 0;  // 0: by the seed
   int64_t at_most_millis = 0;
   std::vector<std::string> only;
+  std::string coherence = "tracking";
 };
 
 // A run that did less before its first fault proves too little to count.
@@ -99,7 +100,8 @@ RunResult RunSeed(const Settings& settings, uint64_t seed) {
                              // hardly ever, as what a sweep removes is told of key by key.
                              .sweep_interval_nanos = (seed / 2 % 2 == 0 ? 100 : 60'000) * kNanosPerMilli,
                              .degraded_max_age_nanos = degraded_max_age,
-                             .on_store_loss = seed % 3 == 0 ? "memory" : "near_only"});
+                             .on_store_loss = seed % 3 == 0 ? "memory" : "near_only",
+                             .coherence = settings.coherence});
   if (!fleet.ok()) {
     result.status = fleet.status();
     return result;
@@ -219,6 +221,8 @@ int Main(int argc, char** argv) {
   app.add_option("--only", settings.only, "of these faults alone")
       ->delimiter(',')
       ->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())));
+  app.add_option("--coherence", settings.coherence, "near.coherence; with pubsub nobody writes behind Larder's back")
+      ->check(CLI::IsMember({"tracking", "pubsub"}));
   CLI11_PARSE(app, argc, argv);
   const Totals totals = RunAll(settings);
   if (totals.broken) return 1;

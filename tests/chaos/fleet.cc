@@ -18,13 +18,14 @@
 namespace larder::chaos {
 namespace {
 
-// Only what asks Redis to tell of changes sends this.
-constexpr char kNewsMarker[] = "TRACKING";
+// Only what asks Redis to tell of changes sends the first; only what listens to replicas the second.
+constexpr char kTrackingMarker[] = "TRACKING";
+constexpr char kListeningMarker[] = "}:changed";
 constexpr std::chrono::seconds kStartTimeout{20};
 
 std::string ConfigOf(const Fleet::Options& options) {
   const std::string lease = absl::StrCat(options.lease_nanos / kNanosPerMilli, "ms");
-  return absl::StrCat("near: {coherence: tracking, lease: ", lease,
+  return absl::StrCat("near: {coherence: ", options.coherence, ", lease: ", lease,
                       "}\n"
                       "sweep: {interval: ",
                       options.sweep_interval_nanos / kNanosPerMilli,
@@ -40,7 +41,7 @@ std::string ConfigOf(const Fleet::Options& options) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Fleet>> Fleet::Start(const Options& options) {
-  std::unique_ptr<Fleet> fleet(new Fleet());
+  std::unique_ptr<Fleet> fleet(new Fleet(options));
   if (absl::Status status = fleet->MakeFolder(); !status.ok()) return status;
   auto redis = RedisServer::Start();
   if (!redis.ok()) return redis.status();
@@ -74,7 +75,7 @@ absl::Status Fleet::MakeFolder() {
 }
 
 absl::Status Fleet::StartReplica(const Options& options, int i) {
-  auto store_link = TcpProxy::Start(redis_->port(), kNewsMarker);
+  auto store_link = TcpProxy::Start(redis_->port(), hears_foreign() ? kTrackingMarker : kListeningMarker);
   if (!store_link.ok()) return store_link.status();
   store_links_.push_back(*std::move(store_link));
   auto replica = LarderServer::Start(
@@ -93,7 +94,7 @@ absl::Status Fleet::StartReplica(const Options& options, int i) {
 absl::Status Fleet::AwaitTracking() {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
   for (const auto& replica : replicas_) {
-    while (replica->Metric("cache_coherence_mode", {"mode=\"tracking\""}) != 1) {
+    while (replica->Metric("cache_coherence_mode", {absl::StrCat("mode=\"", options_.coherence, "\"")}) != 1) {
       if (!replica->running()) return absl::InternalError("a replica has ended by itself");
       if (std::chrono::steady_clock::now() > deadline) return absl::UnavailableError("a replica hears of no changes");
       std::this_thread::sleep_for(std::chrono::milliseconds(2));

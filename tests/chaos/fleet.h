@@ -17,7 +17,7 @@ namespace larder::chaos {
 
 inline constexpr int kReplicas = 3;
 
-// Three larderd with `near.coherence: tracking` on one Redis. Each reaches Redis by a proxy of its own, in which the
+// Three larderd that hear of changes on one Redis. Each reaches Redis by a proxy of its own, in which the
 // connection that tells of changes is marked, and is called by another. Not thread-safe but for the proxies and
 // StepWallClock(); calls block.
 class Fleet {
@@ -30,12 +30,15 @@ class Fleet {
     int64_t sweep_interval_nanos = 0;  // at least 100 ms
     int64_t degraded_max_age_nanos = 0;
     std::string on_store_loss = "near_only";
+    std::string coherence = "tracking";  // near.coherence, but not age
   };
 
   // Returns once all serve and hear of changes.
   static absl::StatusOr<std::unique_ptr<Fleet>> Start(const Options& options);
   ~Fleet();
 
+  // Whether replicas hear of what others than Larder write.
+  bool hears_foreign() const { return options_.coherence == "tracking"; }
   RedisServer& redis() { return *redis_; }
   LarderServer& replica(int i) { return *replicas_[static_cast<size_t>(i)]; }
   TcpProxy& store_link(int i) { return *store_links_[static_cast<size_t>(i)]; }
@@ -51,11 +54,12 @@ class Fleet {
   absl::Status RemoveSnapshot();
 
  private:
-  Fleet() = default;
+  explicit Fleet(const Options& options) : options_(options) {}
 
   absl::Status MakeFolder();
   absl::Status StartReplica(const Options& options, int i);
 
+  const Options options_;
   std::string folder_;
   std::atomic<int64_t>* wall_step_ = nullptr;  // in a file that the replicas map
   std::unique_ptr<RedisServer> redis_;

@@ -368,7 +368,7 @@ void Workload::Start() {
   const size_t callers = clients_.size() - 2;
   for (size_t i = 0; i < callers; ++i) threads_.emplace_back([this, i] { clients_[i]->RunCalls(); });
   threads_.emplace_back([this, callers] { clients_[callers]->RunWarmUps(); });
-  threads_.emplace_back([this, callers] { clients_[callers + 1]->RunForeign(); });
+  if (fleet_->hears_foreign()) threads_.emplace_back([this, callers] { clients_[callers + 1]->RunForeign(); });
 }
 
 void Workload::Stop() {
