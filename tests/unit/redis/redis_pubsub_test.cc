@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/redis/change_listener.h"
+#include "tests/chaos/tcp_proxy.h"
 #include "tests/support/redis_store_fixture.h"
 #include "tests/unit/redis/told_holder.h"
 
@@ -122,6 +123,29 @@ TEST_F(RedisPubsubTest, ARenewalComesAfterTheNewsOfWhatWasWrittenBeforeIt) {
     ASSERT_TRUE(Eventually([&] { return holder_.sent_nanos() >= acknowledged; }));
     ASSERT_EQ(holder_.Changed("default/" + key), 1) << key;
   }
+}
+
+// What is published is held back, the answers are not: they come by another connection, and prove nothing by
+// themselves.
+TEST_F(RedisPubsubTest, AnswersAloneRenewNothing) {
+  using chaos::TcpProxy;
+  StartServer();
+  absl::StatusOr<std::unique_ptr<TcpProxy>> proxy = TcpProxy::Start(server_->port(), "}:changed");
+  ASSERT_TRUE(proxy.ok()) << proxy.status();
+  RedisOptions options = Options();
+  options.tracks = false;
+  options.port = (*proxy)->port();
+  Listen(options);
+  std::unique_ptr<RedisStore> other = Another();
+  (*proxy)->Hold(TcpProxy::Which::kMarked, TcpProxy::Direction::kToClient);
+  const int64_t held = clock_.NowNanos();
+  ASSERT_TRUE(Set(*other, "key", "v").ok());
+  ASSERT_TRUE(Eventually([&] { return holder_.lost() == 1; })) << "its word does not come";
+  EXPECT_EQ(holder_.Changed("default/key"), 0);
+  EXPECT_LE(holder_.sent_nanos(), held);
+  (*proxy)->Heal();
+  EXPECT_TRUE(AwaitRenewal());
+  EXPECT_EQ(holder_.Changed("/"), emptied_ + 1);
 }
 
 TEST_F(RedisPubsubTest, WithoutItsOwnWordNothingIsRenewed) {
