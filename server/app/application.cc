@@ -111,6 +111,7 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->min_backoff_nanos = redis.min_backoff_ms * kNanosPerMilli;
   options->max_backoff_nanos = redis.max_backoff_ms * kNanosPerMilli;
   options->renew_every_nanos = settings.near.lease_ms * kNanosPerMilli / kRenewalsPerLease;
+  options->tracks = settings.near.coherence == NearCoherence::kTracking;
   options->near_lease_nanos = settings.near.lease_ms * kNanosPerMilli;
   options->max_pending = static_cast<size_t>(redis.max_pending);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
@@ -160,6 +161,7 @@ HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs
   const std::vector<std::string> held_by = warm_jobs.Holding();
   std::string advice;
   for (const std::string& sentence : store.Advice()) absl::StrAppend(&advice, "advice: ", sentence, "\n");
+  if (const std::string news = store.CoherenceAdvice(); !news.empty()) absl::StrAppend(&advice, "advice: ", news, "\n");
   // Not a question of the store: without it near hits are still served, and taking every replica out of service
   // because Redis is away would make it worse.
   return {.status = ready ? 200 : 503,
@@ -169,10 +171,12 @@ HttpResponse Readiness(const std::atomic<bool>& ready, const WarmJobs& warm_jobs
           .content_type = kPlainText};
 }
 
+bool HearsOfChanges(const ServerSettings& settings) { return settings.near.coherence != NearCoherence::kAge; }
+
 // Who tells of all that changes, so that it can be watched.
 ChangeLog::Source WatchedSource(const ServerSettings& settings, const Store& store) {
   if (store.exclusive()) return ChangeLog::Source::kWrites;
-  return settings.near.tracking ? ChangeLog::Source::kTold : ChangeLog::Source::kNone;
+  return HearsOfChanges(settings) ? ChangeLog::Source::kTold : ChangeLog::Source::kNone;
 }
 
 void LogWarmUp(Logger& logger, const WarmJobStatus& job) {
@@ -274,7 +278,7 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
   if (!parts->store->exclusive()) parts->near_membership->Start();
   parts->near_leases =
       std::make_unique<NearLeases>(parts->engine.get(), near_lease, &parts->registry, parts->near_membership.get());
-  if (settings.near.tracking) parts->store->SetNearHolder(parts->near_leases.get());
+  if (HearsOfChanges(settings)) parts->store->SetNearHolder(parts->near_leases.get());
   parts->sweeper = std::make_unique<Sweeper>(
       Sweeper::Options{.interval_nanos = settings.sweep.interval_ms * kNanosPerMilli,
                        .max_keys_per_second = settings.sweep.max_keys_per_second,
@@ -311,7 +315,7 @@ void Application::AddMetrics() {
                           {}, [limit = static_cast<double>(DetectResources().memory_bytes)] { return limit; });
   parts.registry.AddGauge("larder_build_info", "1, with the release in the label.", {{"version", kVersion}},
                           [] { return 1.0; });
-  for (const char* mode : {"exclusive", "tracking", "age"}) {
+  for (const char* mode : {"exclusive", "tracking", "pubsub", "age"}) {
     parts.registry.AddGauge("cache_coherence_mode", "1 for the way in which near tiers are kept coherent just now.",
                             {{"mode", mode}}, [mode = std::string_view(mode), store = parts.store.get()] {
                               return mode == CoherenceMode(*store) ? 1.0 : 0.0;

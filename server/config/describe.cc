@@ -171,7 +171,7 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddDuration("grpc.drain_timeout", settings.grpc.drain_timeout_ms);
   items.AddText("operations.listen", settings.operations.listen);
   items.AddBytes("near.capacity_bytes", settings.near.capacity_bytes);
-  items.AddText("near.coherence", settings.near.tracking ? "tracking" : "age");
+  items.AddText("near.coherence", std::string(ToString(settings.near.coherence)));
   items.AddDuration("near.lease", settings.near.lease_ms);
   items.AddNumber("near.max_strong_waits", settings.near.max_strong_waits);
   items.AddBytes("store.embedded.capacity_bytes", settings.embedded.capacity_bytes);

@@ -160,10 +160,11 @@ ServerSettings::Near ResolveNear(const Section& section, const Resources& resour
   ServerSettings::Near near;
   const int64_t fallback = std::min(resources.memory_bytes / 4, kGiB);
   near.capacity_bytes = section.Integer("capacity_bytes", {fallback, 0, 1'024 * kGiB});
-  const std::string coherence = section.Text("coherence", "age");
-  near.tracking = coherence == "tracking";
-  if (!near.tracking && coherence != "age") {
-    section.AddProblem("coherence", absl::StrCat(Quote(coherence), ", must be age or tracking"));
+  const std::string coherence = section.Text("coherence", std::string(ToString(near.coherence)));
+  if (const auto parsed = ParseNearCoherence(coherence); parsed.has_value()) {
+    near.coherence = *parsed;
+  } else {
+    section.AddProblem("coherence", absl::StrCat(Quote(coherence), ", must be tracking, pubsub or age"));
   }
   near.lease_ms = section.Integer("lease", {near.lease_ms, 100, kMinute});
   near.max_strong_waits = section.Integer("max_strong_waits", {near.max_strong_waits, 1, 1'000'000});

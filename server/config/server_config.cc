@@ -42,6 +42,25 @@ std::optional<std::string> ReadFile(const std::string& path, Findings& findings)
 
 }  // namespace
 
+std::string_view ToString(NearCoherence coherence) {
+  switch (coherence) {
+    case NearCoherence::kTracking:
+      return "tracking";
+    case NearCoherence::kPubsub:
+      return "pubsub";
+    case NearCoherence::kAge:
+      return "age";
+  }
+  return "age";
+}
+
+std::optional<NearCoherence> ParseNearCoherence(std::string_view text) {
+  for (const NearCoherence each : {NearCoherence::kTracking, NearCoherence::kPubsub, NearCoherence::kAge}) {
+    if (ToString(each) == text) return each;
+  }
+  return std::nullopt;
+}
+
 Environment ProcessEnvironment() {
   Environment environment;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,6 +15,12 @@
 #include "server/policy/policy.h"
 
 namespace larder {
+
+// How near entries are kept up to date: Redis tells of changes, or replicas tell each other, or by age alone.
+enum class NearCoherence { kTracking, kPubsub, kAge };
+// As the configuration has it.
+std::string_view ToString(NearCoherence coherence);
+std::optional<NearCoherence> ParseNearCoherence(std::string_view text);
 
 // Plain data. docs/configuration.md says what each value means; the defaults that depend on the machine are filled in
 // by LoadConfig.
@@ -32,8 +39,8 @@ struct ServerSettings {
   };
   struct Near {
     int64_t capacity_bytes = 0;  // 0: no near tier
-    bool tracking = false;       // else entries go by their age alone
-    int64_t lease_ms = 1'000;    // of tracking
+    NearCoherence coherence = NearCoherence::kTracking;
+    int64_t lease_ms = 1'000;  // of tracking
     int64_t max_strong_waits = 10'000;
   };
   struct Embedded {

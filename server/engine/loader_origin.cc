@@ -141,8 +141,12 @@ void Loader::Fill(const std::string& key, uint64_t id, FillToken fill, EntryRef 
     const bool undisturbed = own.EndAdmitting(entry);
     const Judgement judgement = parts_.space->clock().Judge(key, *entry);
     (judgement == Judgement::kDead ? parts_.space->metrics().fills_aborted : parts_.space->metrics().fills).Add();
-    if (!undisturbed || judgement != Judgement::kValid) return ReadAgain(key, std::move(gets));
-    const int64_t end = sent + AllowedAge(*parts_.space, parts_.clock->NowNanos());
+    const bool is_alone = parts_.store->exclusive();
+    if (judgement != Judgement::kValid || (!undisturbed && is_alone)) return ReadAgain(key, std::move(gets));
+    // Whatever else was written, perhaps no more than this, as a store that tells of changes tells of our own: who
+    // came before it was sent may have it, since the lease was there when it was stored, and so after all that had been
+    // acknowledged by their time (COHERENCE P1, E2).
+    const int64_t end = undisturbed ? sent + AllowedAge(*parts_.space, parts_.clock->NowNanos()) : sent;
     PendingGets late = TakeLate(gets, *parts_.store, sent, end);
     AnswerAll(std::move(gets), entry, /*is_kept=*/true);
     ReadAgain(key, std::move(late));

@@ -49,6 +49,23 @@ absl::StatusOr<GroupResult> ParseGroup(RedisReplyView reply, ClockPosition known
   return GroupResult{*reply[0].Integer() == 1, *std::move(control)};
 }
 
+void AddListen(RedisPipeline& pipeline, const NamespaceKeys& name_space, ClockPosition known) {
+  pipeline.BeginScript(Script::kListen, 1, 3).Arg(name_space.control);
+  AddPosition(pipeline, known);
+  // A score is a double, which holds so many bits.
+  pipeline.Arg(absl::StrCat((RandomNonZeroBits() >> 12) + 1));
+}
+
+absl::StatusOr<std::optional<ListenAnswer>> ParseListen(RedisReplyView reply) {
+  if (reply.ErrorCode() == "NOCTL") return std::nullopt;
+  if (absl::Status status = StatusOfReply(reply); !status.ok()) return status;
+  if (reply.size() != 2 || reply[0].Integer().value_or(0) <= 0) return Malformed("who listens");
+  absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(reply[1]);
+  if (!range.ok()) return range.status();
+  if (!range->has_value()) return std::nullopt;
+  return ListenAnswer{.mark = static_cast<uint64_t>(*reply[0].Integer()), .range = *std::move(*range)};
+}
+
 RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space) {
   RedisPipeline pipeline;
   pipeline.BeginScript(Script::kRaiseBarrier, 1, 1).Arg(name_space.control).Arg(GenerationText(RandomNonZeroBits()));

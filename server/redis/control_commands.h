@@ -3,6 +3,7 @@
 #define LARDER_SERVER_REDIS_CONTROL_COMMANDS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -15,6 +16,15 @@ namespace larder {
 
 RedisPipeline GroupCommands(const NamespaceKeys& name_space, const GroupRequest& request);
 absl::StatusOr<GroupResult> ParseGroup(RedisReplyView reply, ClockPosition known, uint64_t sequence);
+
+// COHERENCE N6: adds the script that has changes published, by a mark that is random.
+void AddListen(RedisPipeline& pipeline, const NamespaceKeys& name_space, ClockPosition known);
+struct ListenAnswer {
+  uint64_t mark = 0;  // which one is in force
+  ControlRange range;
+};
+// Nothing if there is no record.
+absl::StatusOr<std::optional<ListenAnswer>> ParseListen(RedisReplyView reply);
 
 RedisPipeline RaiseBarrierCommands(const NamespaceKeys& name_space);
 

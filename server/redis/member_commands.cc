@@ -53,7 +53,8 @@ MemberNames MemberNamesOf(const std::string& prefix, uint64_t id) {
   return {.id = id,
           .record = absl::StrCat(prefix, ":members"),
           .sync_channel = absl::StrCat(prefix, ":sync"),
-          .ack_prefix = absl::StrCat(prefix, ":ack:")};
+          .ack_prefix = absl::StrCat(prefix, ":ack:"),
+          .own_channel = absl::StrCat(prefix, ":own:", GenerationText(id))};
 }
 
 std::string AckChannel(const MemberNames& names, uint64_t asker) {

@@ -21,6 +21,7 @@ struct MemberNames {
   std::string record;        // `<prefix>:members`, one key, so that a script may touch it in a cluster, too
   std::string sync_channel;  // `<prefix>:sync`: who asks for acknowledgements
   std::string ack_prefix;    // `<prefix>:ack:`, followed by the id of who asked
+  std::string own_channel;   // `<prefix>:own:` and the id: what it says to itself (COHERENCE N6)
 };
 MemberNames MemberNamesOf(const std::string& prefix, uint64_t id);
 std::string AckChannel(const MemberNames& names, uint64_t asker);

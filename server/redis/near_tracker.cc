@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -16,11 +17,12 @@ constexpr uint64_t kHandshakeId = 0;
 constexpr uint64_t kServerId = 1;
 constexpr uint64_t kTrackingId = 2;
 constexpr uint64_t kRenewalId = 3;
-constexpr uint64_t kScriptId = 4;
-constexpr uint64_t kAcknowledgementId = 5;
+constexpr uint64_t kAcknowledgementId = 4;
+constexpr uint64_t kLookId = 5;
+// From here on, one for each script.
+constexpr uint64_t kScriptId = 6;
+constexpr Script kScripts[] = {Script::kRegister, Script::kListen};
 
-// A server that does not do it is not asked again and again.
-constexpr int64_t kRefusedFor = 30 * kNanosPerSecond;
 // How long Redis may owe an answer before it is taken for gone.
 constexpr int64_t kSilence = 2 * kNanosPerSecond;
 // Either side may be the one that is behind: the store is not made to look again for every attempt of ours.
@@ -49,6 +51,7 @@ NearTracker::NearTracker(RedisLoop* loop, const Clock* clock, const RedisOptions
       on_unknown_(std::move(on_unknown)),
       on_trouble_(std::move(on_trouble)),
       next_(namespaces->end()),
+      listener_(loop, ListenerEvents()),
       backoff_(options.min_backoff_nanos, options.max_backoff_nanos) {}
 
 NearTracker::~NearTracker() { assert(session_ == nullptr); }
@@ -128,42 +131,59 @@ void NearTracker::OnServer(RedisReplyPtr reply) {
 
 void NearTracker::BeginTracking() {
   was_registered_ = false;
+  const bool knows_flags = KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or(""));
   RedisPipeline pipeline;
-  pipeline.AddLoad(Script::kRegister, {.knows_flags = KnowsScriptFlags(RedisReplyView(facts_[0]).Text().value_or(""))});
+  for (const Script script : kScripts) pipeline.AddLoad(script, {.knows_flags = knows_flags});
+  for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kScriptId + i, pipeline.command(i));
+}
+
+std::string_view NearTracker::TrackingCommand(RedisPipeline& pipeline) const {
   // Not NOLOOP: where another has touched a key in the same turn, Redis would keep that to itself too.
   pipeline.Begin(4 + 4 * namespaces_.size()).Arg("CLIENT").Arg("TRACKING").Arg("ON").Arg("BCAST");
   for (const auto& [name, keys] : namespaces_) {
     pipeline.Arg("PREFIX").Arg(keys.entry_prefix).Arg("PREFIX").Arg(keys.control);
   }
-  session_->Send(kScriptId, pipeline.command(0));
-  session_->Send(kTrackingId, pipeline.command(1));
+  return pipeline.command(0);
 }
 
 void NearTracker::OnReply(uint64_t id, RedisReplyPtr reply) {
   if (id == kServerId) return OnServer(std::move(reply));
-  if (id == kScriptId) return OnScript(RedisReplyView(reply));
+  if (id >= kScriptId) return OnScript(kScripts[id - kScriptId], RedisReplyView(reply));
   // Where publishing is not allowed, whoever asked waits until this process would serve nothing any more.
   if (id == kAcknowledgementId) return;
   if (id == kTrackingId) return OnTracking(RedisReplyView(reply));
   if (id == kRenewalId) return OnRenewal(RedisReplyView(reply));
+  if (id == kLookId && !RedisReplyView(reply).IsError()) return Lose("Redis tells of changes by now");
   if (handshake_ == nullptr) return;
   handshake_->OnReply(std::move(reply));
   if (!handshake_->status().ok()) return Lose(std::string(handshake_->status().message()));
   if (!handshake_->done()) return;
-  const bool is_told_unasked = handshake_->speaks_resp3();
+  speaks_resp3_ = handshake_->speaks_resp3();
   handshake_.reset();
-  if (!is_told_unasked) return Refuse("it does not speak RESP3 here");
   AskServer();
 }
 
-void NearTracker::OnScript(RedisReplyView reply) {
+void NearTracker::OnScript(Script script, RedisReplyView reply) {
   if (reply.IsError()) return GiveUp(reply);
-  hashes_[static_cast<size_t>(Script::kRegister)] = std::string(reply.Text().value_or(""));
+  hashes_[static_cast<size_t>(script)] = std::string(reply.Text().value_or(""));
+  if (script != std::end(kScripts)[-1]) return;
+  if (!options_.tracks) return Listen("");
+  // In the old protocol Redis would agree, and say nothing.
+  if (!speaks_resp3_) return Listen("it does not speak RESP3 here");
+  RedisPipeline pipeline;
+  session_->Send(kTrackingId, TrackingCommand(pipeline));
 }
 
 void NearTracker::OnTracking(RedisReplyView reply) {
-  if (reply.ErrorCode() == "ERR") return Refuse(std::string(StatusOfReply(reply).message()));
+  if (reply.ErrorCode() == "ERR" || IsConfigurationError(reply.ErrorCode())) {
+    return Listen(std::string(StatusOfReply(reply).message()));
+  }
   if (reply.IsError()) return GiveUp(reply);
+  SetRefusal("");
+  Begin();
+}
+
+void NearTracker::Begin() {
   // From the first registration on others wait for an acknowledgement, not for the age of what is served here
   // (COHERENCE S1).
   holder_->OnBegin();
@@ -236,6 +256,9 @@ void NearTracker::Renew() {
   next_ = namespaces_.begin();
   answered_ = 0;
   asked_.clear();
+  listened_.clear();
+  new_marks_.clear();
+  heard_own_word_ = false;
   // Only of those who asked before this is sent can it be the proof.
   promised_ = std::exchange(askers_, {});
   // COHERENCE N1: a server that is no master any more renews nothing.
@@ -246,11 +269,16 @@ void NearTracker::Renew() {
   AddRegister(pipeline, membership_.names, identity_,
               {.acknowledges = true, .bound_nanos = options_.near_lease_nanos, .hold_nanos = options_.near_lease_nanos},
               registered_as_);
-  pipeline.FillHashes(hashes_);
   for (const auto& [name, keys] : namespaces_) {
     asked_.push_back(holder_->Known(name));
-    AddControlRead(pipeline, keys.control, AskedFrom(asked_.back()));
+    if (by_channel()) {
+      AddListen(pipeline, keys, asked_.back());
+    } else {
+      AddControlRead(pipeline, keys.control, AskedFrom(asked_.back()));
+    }
   }
+  if (by_channel()) pipeline.Add({"PUBLISH", membership_.names.own_channel, absl::StrCat(registered_as_)});
+  pipeline.FillHashes(hashes_);
   sent_nanos_ = clock_->NowNanos();
   for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kRenewalId, pipeline.command(i));
   loop_->CancelTimer(timer_);
@@ -258,16 +286,30 @@ void NearTracker::Renew() {
     timer_ = {};
     Lose("nothing came from Redis");
   });
+  LookAgain();
+}
+
+// Redis, or what the user may do, may be another by now.
+void NearTracker::LookAgain() {
+  if (!by_channel() || !options_.tracks || !speaks_resp3_) return;
+  if (sent_nanos_ - looked_nanos_ < options_.look_again_nanos) return;
+  looked_nanos_ = sent_nanos_;
+  RedisPipeline pipeline;
+  session_->Send(kLookId, TrackingCommand(pipeline));
 }
 
 void NearTracker::OnRenewal(RedisReplyView reply) {
   if (!renewing_) return;
   if (expected_ == Answer::kRole) return OnRole(reply);
   if (expected_ == Answer::kRegistration) return OnRegistered(reply);
+  if (expected_ == Answer::kOwnWord) return OnOwnWord(reply);
   const auto at = next_++;
-  OnControlRecord(at->first, asked_[answered_++], reply);
+  const ClockPosition known = asked_[answered_++];
+  by_channel() ? OnListened(at->first, known, reply) : OnControlRecord(at->first, known, reply);
   // Not if it was lost on the way.
-  if (renewing_ && next_ == namespaces_.end()) EndRenewal();
+  if (!renewing_ || next_ != namespaces_.end()) return;
+  if (!by_channel()) return EndRenewal();
+  expected_ = Answer::kOwnWord;
 }
 
 void NearTracker::OnRole(RedisReplyView reply) {
@@ -289,8 +331,8 @@ void NearTracker::OnRegistered(RedisReplyView reply) {
   registered_ = registration.counts;
   // COHERENCE N2: what was read before Redis began to tell of changes must not be kept as if it had been told of them;
   // not sooner, as until there can be a lease it may be all there is to answer with. S1: nor if it was passed over
-  // meanwhile.
-  const bool is_first = registered_ && !std::exchange(was_registered_, true);
+  // meanwhile. By channels it is the first mark that says when that was (N6).
+  const bool is_first = registered_ && !std::exchange(was_registered_, true) && !by_channel();
   if ((is_first && !Planted(Bug::kNoFlush)) || !registration.was_member) holder_->OnChanged("", "");
   is_whole_ = registered_;
 }
@@ -298,7 +340,8 @@ void NearTracker::OnRegistered(RedisReplyView reply) {
 void NearTracker::EndRenewal() {
   renewing_ = false;
   backoff_.Reset();
-  told_trouble_ = false;
+  const Trouble before = std::exchange(told_, by_channel() ? Trouble::kByChannel : Trouble::kNone);
+  if (told_ > before && options_.tracks && on_trouble_) on_trouble_(refusal());
   if (is_whole_) {
     RedisPipeline pipeline;
     for (const auto& [asker, round] : promised_) {
@@ -343,7 +386,10 @@ void NearTracker::DropSession() {
   renewing_ = false;
   askers_.clear();
   promised_.clear();
+  listener_.Close();
+  marks_.clear();
   if (tracks_.exchange(false)) holder_->OnLost();
+  by_channel_.store(false);
   if (session_ == nullptr) return;
   session_->Close();
   loop_->DestroyLater(std::move(session_));
@@ -358,8 +404,19 @@ void NearTracker::Lose(const std::string& reason) {
 
 void NearTracker::Refuse(const std::string& reason) {
   DropSession();
-  SetTimer(clock_->NowNanos() + std::max(kRefusedFor, options_.max_backoff_nanos), &NearTracker::Connect);
-  if (on_trouble_ && !std::exchange(told_trouble_, true)) on_trouble_(reason);
+  SetRefusal(absl::StrCat("Redis does not tell of changed keys (", reason, "), so near entries go by their age"));
+  SetTimer(clock_->NowNanos() + std::max(options_.look_again_nanos, options_.max_backoff_nanos), &NearTracker::Connect);
+  if (std::exchange(told_, Trouble::kByAge) != Trouble::kByAge && on_trouble_) on_trouble_(refusal());
+}
+
+void NearTracker::SetRefusal(const std::string& reason) {
+  MutexLock lock(&refusal_mutex_);
+  refusal_ = reason;
+}
+
+std::string NearTracker::refusal() const {
+  MutexLock lock(&refusal_mutex_);
+  return refusal_;
 }
 
 void NearTracker::GiveUp(RedisReplyView error) {

@@ -11,10 +11,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
+#include "core/mutex.h"
 #include "server/redis/backoff.h"
+#include "server/redis/change_listener.h"
+#include "server/redis/control_commands.h"
 #include "server/redis/own_membership.h"
 #include "server/redis/redis_handshake.h"
 #include "server/redis/redis_loop.h"
@@ -30,10 +34,13 @@ namespace larder {
 // control records are read again and again. Redis hands out what it has to say in order, so that once an answer is
 // here, so is every change that was acknowledged to anybody before the question was sent. The same questions keep the
 // process registered (COHERENCE S1), and once answered are what it acknowledges others' STRONG writes by (S2). Belongs
-// to the loop's thread, but for tracks().
+// to the loop's thread, but for tracks() and the next two.
+//
+// Where Redis refuses to say so, or speaks only the old protocol, replicas tell each other (COHERENCE N6): on a second
+// connection, by way of channels. near_tracker_channel.cc is about that alone.
 class NearTracker final : private RedisSession::Listener {
  public:
-  // Told of a refusal that somebody must change a configuration for. Once for each turn to the worse.
+  // Told, in a sentence, of a refusal that somebody must change a configuration for. Once for each turn to the worse.
   using OnTrouble = std::function<void(const std::string& what)>;
   // The namespace's control record is another than the holder knows, or is gone: to be read, or made, by way of the
   // connection whose answers are in order with all others, and handed to the holder.
@@ -66,6 +73,10 @@ class NearTracker final : private RedisSession::Listener {
 
   // Whether the holder is being told. Any thread.
   bool tracks() const { return tracks_.load(); }
+  // Whether, while it tracks, replicas tell each other. Any thread.
+  bool by_channel() const { return by_channel_.load(); }
+  // Why Redis refuses to tell, and what follows from it; empty while it does, or has not been asked. Any thread.
+  std::string refusal() const;
 
  private:
   void OnConnected() override;
@@ -79,11 +90,15 @@ class NearTracker final : private RedisSession::Listener {
   void AskServer();
   void OnServer(RedisReplyPtr reply);
   void BeginTracking();
-  void OnScript(RedisReplyView reply);
+  std::string_view TrackingCommand(RedisPipeline& pipeline) const;
+  void OnScript(Script script, RedisReplyView reply);
   void OnTracking(RedisReplyView reply);
+  void Begin();
   // At most one question is under way.
   void Renew();
   void RenewNotBefore(int64_t due_nanos);
+  // At whether Redis tells of changes by now, in a session by channels.
+  void LookAgain();
   void OnKeyChanged(std::string_view key);
   void OnRenewal(RedisReplyView reply);
   void OnRole(RedisReplyView reply);
@@ -94,8 +109,20 @@ class NearTracker final : private RedisSession::Listener {
   void DropSession();
   void Lose(const std::string& reason);
   void Refuse(const std::string& reason);
+  void SetRefusal(const std::string& reason);
   // Whichever of the two an error of Redis asks for.
   void GiveUp(RedisReplyView error);
+
+  // near_tracker_channel.cc
+  ChangeListener::Events ListenerEvents();
+  // Goes by channels in this session. `why`: empty if that is what was asked for.
+  void Listen(const std::string& why);
+  void OnPublished(std::string_view channel, std::string_view message);
+  void OnListened(const std::string& name_space, ClockPosition known, RedisReplyView reply);
+  void OnOwnWord(RedisReplyView reply);
+  void TakeListened();
+  // If everything has come that says so.
+  void EndListened();
 
   RedisLoop* const loop_;
   const Clock* const clock_;
@@ -109,17 +136,22 @@ class NearTracker final : private RedisSession::Listener {
   const OnTrouble on_trouble_;
 
   std::atomic<bool> tracks_{false};
+  std::atomic<bool> by_channel_{false};  // in this session
+  mutable Mutex refusal_mutex_;
+  std::string refusal_ ABSL_GUARDED_BY(refusal_mutex_);
 
   NearHolder* holder_ = nullptr;
   bool closed_ = false;
-  bool told_trouble_ = false;
-  RedisOptions target_;  // of the session
+  enum class Trouble { kNone, kByChannel, kByAge };
+  Trouble told_ = Trouble::kNone;  // the last that was told of
+  RedisOptions target_;            // of the session
   std::unique_ptr<RedisSession> session_;
   std::unique_ptr<RedisHandshake> handshake_;
   std::vector<RedisReplyPtr> facts_;  // what the server is, as far as it has answered
   std::string identity_;              // of the session's server
   bool was_registered_ = false;       // in this session
-  ScriptHashes hashes_;               // of the one script that is needed here
+  bool speaks_resp3_ = false;         // in this session
+  ScriptHashes hashes_;               // of the scripts that are needed here
   int64_t told_of_other_nanos_ = 0;   // when the store was last told to look again
 
   // Of the renewal under way.
@@ -127,13 +159,22 @@ class NearTracker final : private RedisSession::Listener {
   bool renew_again_ = false;  // a control record has changed since it was sent
   int64_t sent_nanos_ = 0;
   std::map<std::string, NamespaceKeys>::const_iterator next_;  // whose answer comes next
-  enum class Answer { kRole, kRegistration, kControl };
+  enum class Answer { kRole, kRegistration, kControl, kOwnWord, kNone };
   Answer expected_ = Answer::kRole;
   uint64_t registered_as_ = 0;  // the registration's sequence
   bool registered_ = false;
   bool is_whole_ = false;             // it registered, and all that was answered so far has been taken in
   std::vector<ClockPosition> asked_;  // what the holder knew, in the order of the namespaces
   size_t answered_ = 0;
+
+  // Of a session by channels.
+  ChangeListener listener_;
+  std::map<std::string, uint64_t> marks_;  // by namespace, that of the last renewal that was taken in
+  int64_t looked_nanos_ = 0;               // when Redis was last asked whether it tells by itself
+  // Of the renewal under way: what the control records said, and whether all before it has been heard.
+  std::vector<std::pair<std::string, ControlUpdate>> listened_;
+  std::map<std::string, uint64_t> new_marks_;
+  bool heard_own_word_ = false;
 
   // Who wants to be told, by id, with the last round: of the next renewal, and of the one under way.
   std::map<uint64_t, uint64_t> askers_;

@@ -57,6 +57,8 @@ struct RedisOptions {
   size_t max_pending_bytes = size_t{256} << 20;            // what they may take in all, as sent
   int64_t renew_every_nanos = 250 * kNanosPerMilli;        // how often it is made sure that no change goes untold
   int64_t near_lease_nanos = kNanosPerSecond;              // for how long the holder relies on that
+  bool tracks = true;                                      // else changes are heard of on channels alone
+  int64_t look_again_nanos = 30 * kNanosPerSecond;         // at a Redis that refused to tell of changes
   size_t compress_from_bytes = 4'096;                      // 0: never
   size_t max_value_bytes = size_t{64} << 20;               // a larger one in Redis is not read
 };

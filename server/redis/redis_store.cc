@@ -56,8 +56,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
           [this](const std::string& why) { loop_.Post([this, why] { route_->Reconnect(why); }); },
           [this](const std::string& name) { Inform(holder_.load(), name); },
           [warn = warn_](const std::string& what) {
-            if (warn)
-              warn(absl::StrCat("Redis does not tell of changed keys, so near entries go by their age: ", what));
+            if (warn) warn(what);
           }),
       member_subscriber_(
           &news_loop_, clock, options_, Where(),
@@ -262,6 +261,7 @@ std::vector<std::string> RedisStore::Advice(const StoreInfo& info) const {
                                   "which makes every entry of the namespace a miss: see who deletes it"));
   }
   if (finder_ != nullptr && !finder_->doubt().empty()) advice.push_back(finder_->doubt());
+  if (std::string news = CoherenceAdvice(); !news.empty()) advice.push_back(std::move(news));
   return advice;
 }
 
@@ -273,6 +273,18 @@ struct RedisStore::Description {
   OperationDeadline deadline;
   StoreCallback<StoreInfo> done;
 };
+
+std::string RedisStore::CoherenceAdvice() const {
+  const std::string refusal = tracker_.refusal();
+  if (refusal.empty()) return {};
+  if (tracker_.by_channel()) {
+    return absl::StrCat(refusal,
+                        ": what others than Larder write, and what Redis evicts, is not noticed in near tiers; use ",
+                        "Redis 6 or later, and let the ACL user run client|tracking");
+  }
+  return absl::StrCat(refusal, ", and each is read again after near_max_age: let the ACL user run client|tracking and ",
+                      "role, and use the channels under the prefix");
+}
 
 void RedisStore::Describe(int64_t deadline_nanos, StoreCallback<StoreInfo> done) {
   StoreInfo info = Summary();

@@ -81,6 +81,8 @@ class RedisStore final : public Store {
   // Told on a thread of its own, so that a long answer to others keeps no news back.
   void SetNearHolder(NearHolder* holder) override;
   bool tracks() const override { return tracker_.tracks(); }
+  bool tells_own_writes_alone() const override { return tracker_.by_channel(); }
+  std::string CoherenceAdvice() const override;
   void Register(MemberTerms terms, StoreCallback<Registration> done) override;
   void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
   // Told on the thread of the news.

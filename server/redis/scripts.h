@@ -9,10 +9,11 @@
 namespace larder {
 
 // Each refuses to run without a control record, with an error that begins with NOCTL, but for kEnsure, which makes it
-// (COHERENCE C3), and for those that need none: kRelease and kErase, since no entry is valid then, and the last two.
-// Generations are 16 hexadecimal digits, epochs and times (in ms) decimal, versions and tokens 8 bytes as in the
-// envelope, eight zeros or nothing for none. `known` is two arguments, generation and epoch; `members` are the control
-// record's members later than it with their stamps, all of them if the generation is another than the known one.
+// (COHERENCE C3), and for those that need none: kRelease and kErase, since no entry is valid then, and for kRegister
+// and kSync. Generations are 16 hexadecimal digits, epochs and times (in ms) decimal, versions and tokens 8 bytes as in
+// the envelope, eight zeros or nothing for none. `known` is two arguments, generation and epoch; `members` are the
+// control record's members later than it with their stamps, all of them if the generation is another than the known
+// one.
 enum class Script : size_t {
   // KEYS control; ARGV proposed generation, the identities of the servers whose entries are judged by the record, and
   // the
@@ -66,8 +67,11 @@ enum class Script : size_t {
   // KEYS members; ARGV the server's identity, own id, round, channel to ask on. Needs no control record.
   // -> {age of the record, the members}
   kSync,
+  // KEYS control; ARGV known, proposed mark (1 to 2^52, decimal). Has whoever changes an entry, or the record, publish
+  // that on `<prefix>:{<namespace>}:changed`: the entry's or the record's key. -> {the mark in force, members}
+  kListen,
 };
-inline constexpr size_t kScriptCount = 14;
+inline constexpr size_t kScriptCount = 15;
 inline constexpr size_t kScriptHashBytes = 40;
 using ScriptHashes = std::array<std::string, kScriptCount>;
 

@@ -31,6 +31,10 @@ local function hide(control, member, number)
     redis.call('ZADD', control.key, string.format('-%.0f', number), member)
   end
 end
+
+local function is_heard(control_key)
+  return type(redis.pcall('ZSCORE', control_key, 'listeners')) == 'string'
+end
 )lua";
 
 // COHERENCE N5: the record is on another server, where it was read just before; what the script needs of it is told in
@@ -54,6 +58,11 @@ end
 local function stamp_of(control, member)
   return control[member]
 end
+
+-- In a Cluster nobody listens to what is published.
+local function is_heard()
+  return false
+end
 )lua";
 
 const std::string_view kAnyControlLibrary = R"lua(
@@ -70,6 +79,14 @@ end
 -- publish must not undo what was written.
 local function wake(control_key, key)
   redis.pcall('PUBLISH', string.sub(control_key, 1, -4) .. 'wake', key)
+end
+
+-- COHERENCE N6: to those who are not told by Redis itself, in the step that changes what is under the key. If it may not
+-- be published their mark goes instead: they find that, and know that they have missed something.
+local function tell(control_key, key)
+  if not is_heard(control_key) then return end
+  local told = redis.pcall('PUBLISH', string.sub(control_key, 1, -4) .. 'changed', key)
+  if type(told) == 'table' and told.err then redis.call('ZREM', control_key, 'listeners') end
 end
 
 local function no_control()
@@ -185,6 +202,7 @@ elseif not is_all then
 end
 if collapsed or (is_all and kind == 'h') then start_over() end
 if collapsed or kind == 'h' then hide(control, 'hard', epoch) end
+tell(KEYS[1], KEYS[1])
 return { collapsed and 1 or 0, members_later(control, ARGV[1], ARGV[2]) }
 )lua";
 
@@ -193,6 +211,7 @@ return { collapsed and 1 or 0, members_later(control, ARGV[1], ARGV[2]) }
 constexpr std::string_view kRaiseBarrierBody = R"lua(
 local control = read_control(KEYS[1])
 if not control then return no_control() end
+tell(KEYS[1], KEYS[1])
 redis.call('UNLINK', KEYS[1])
 redis.call('ZADD', KEYS[1], '+inf', 'head:1:' .. ARGV[1] .. string.sub(control.head, 24), '1', 'epoch')
 wake(KEYS[1], '')
@@ -226,6 +245,7 @@ if mine and step == 'end' then
     redis.call('ZREM', KEYS[1], string.format('swept:%.0f', floor))
     redis.call('ZADD', KEYS[1], tick, 'epoch', tick, string.format('swept:%.0f', fence))
     hide(control, 'floor', fence)
+    tell(KEYS[1], KEYS[1])
   end
   redis.call('UNLINK', KEYS[2])
 elseif mine and step == 'stop' then
@@ -275,7 +295,28 @@ if control.epoch > last_epoch and (now < last_time or now - last_time >= life / 
   hide(control, string.format('at:%.0f', now), control.epoch)
 end
 if up_to > fence_of(control) then hide(control, 'fence', up_to) end
+
+-- Nobody has listened for a while. Whoever does after all makes another mark, and knows by that what it has missed.
+local listened = number_of(control, 'listened')
+if listened ~= 0 and math.abs(now - listened) > 600000 then redis.call('ZREM', KEYS[1], 'listeners', 'listened') end
 return { control.generation, up_to }
+)lua";
+
+// COHERENCE N6: the mark that has changes published. It is random, so that one that was lost and made again is another.
+// When it was last asked for is noted once a minute, since whoever tracks hears of each change of this record.
+constexpr std::string_view kListenBody = R"lua(
+local control = read_control(KEYS[1])
+if not control then return no_control() end
+redis.call('ZREM', KEYS[1], '')
+local mark = number_of(control, 'listeners')
+if mark == 0 then
+  mark = tonumber(ARGV[3])
+  hide(control, 'listeners', mark)
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if math.abs(now - number_of(control, 'listened')) > 60000 then hide(control, 'listened', now) end
+return { string.format('%.0f', mark), members_later(control, ARGV[1], ARGV[2]) }
 )lua";
 
 // One page at a time, so that nobody waits for a long one.
@@ -319,6 +360,8 @@ std::string_view ControlScriptSource(Script script) {
       return kAgeBody;
     case Script::kForget:
       return kForgetBody;
+    case Script::kListen:
+      return kListenBody;
     default:
       return {};
   }

@@ -129,6 +129,7 @@ end
 if applies then
   redis.call('SET', KEYS[1], ARGV[11] .. to_bytes(control.generation) .. u64(epoch) .. ARGV[12], 'PX', ARGV[10])
   version, current_epoch = string.sub(ARGV[12], 1, 8), epoch
+  tell(control_key, KEYS[1])
   if record and record.is_waited then wake(control_key, KEYS[1]) end
 end
 return { applies and 1 or 0, version, current_epoch, members }
@@ -148,6 +149,7 @@ if not record or record.is_placeholder or not is_valid(record, control) or recor
 end
 local age = age_of(record)
 local ttl = math.min(tonumber(ARGV[3]) + record.stale, tonumber(ARGV[4]) - age)
+tell(control_key, KEYS[1])
 if ttl <= 0 then
   redis.call('UNLINK', KEYS[1])
   if record.is_waited then wake(control_key, KEYS[1]) end
@@ -279,6 +281,10 @@ local function erase_exact(key, version)
   if string.byte(head, 91) == 3 then wake(control_key, key) end
 end
 
+-- Also of what is not there: near copies outlive what Redis evicted.
+if is_heard(control_key) then
+  for i = first_entry, #KEYS do tell(control_key, KEYS[i]) end
+end
 if how == 'hard' then
   erase_hard()
 else
@@ -290,7 +296,8 @@ return erased
 
 // COHERENCE C4. What a later release wrote may be alive or dead to who can read it: it is left, and told of. Entries of
 // a group share their tags, so that what was found of some is kept for the next. This runs for every key there is:
-// local names, and no look at more than the header that says that it is ours, save half of the time.
+// local names, and no look at more than the header that says that it is ours, save half of the time. N6: whoever holds
+// what is dead knows it by the stamps, and is not told.
 constexpr std::string_view kEraseDeadBody = R"lua(
 local control = read_control(KEYS[1])
 if not control then return no_control() end

@@ -112,7 +112,8 @@ NamespaceKeys KeysOf(const std::string& prefix, const std::string& name_space) {
           absl::StrCat(own, "ctl"),
           absl::StrCat(own, "sweep"),
           absl::StrCat(own, "note:"),
-          absl::StrCat(own, "wake")};
+          absl::StrCat(own, "wake"),
+          absl::StrCat(own, "changed")};
 }
 
 uint64_t AskedFrom(ClockPosition known) { return known.generation == 0 ? 0 : known.epoch; }

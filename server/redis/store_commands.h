@@ -21,11 +21,12 @@ namespace larder {
 // Where a namespace's things are in Redis.
 struct NamespaceKeys {
   std::string name;
-  std::string entry_prefix;  // `<prefix>:<namespace>:e:`, followed by the key
-  std::string control;       // `<prefix>:{<namespace>}:ctl`
-  std::string sweep;         // `<prefix>:{<namespace>}:sweep`
-  std::string note_prefix;   // `<prefix>:{<namespace>}:note:`, followed by the note's name
-  std::string wake_channel;  // `<prefix>:{<namespace>}:wake`
+  std::string entry_prefix;     // `<prefix>:<namespace>:e:`, followed by the key
+  std::string control;          // `<prefix>:{<namespace>}:ctl`
+  std::string sweep;            // `<prefix>:{<namespace>}:sweep`
+  std::string note_prefix;      // `<prefix>:{<namespace>}:note:`, followed by the note's name
+  std::string wake_channel;     // `<prefix>:{<namespace>}:wake`
+  std::string changed_channel;  // `<prefix>:{<namespace>}:changed`
 };
 NamespaceKeys KeysOf(const std::string& prefix, const std::string& name_space);
 

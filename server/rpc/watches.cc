@@ -33,7 +33,7 @@ absl::StatusOr<Keyspace*> Watches::Find(std::string_view name_space) const {
   if (!space.ok()) return space;
   if (options_.incarnation != 0) return space;
   return absl::FailedPreconditionError(
-      "near.coherence: this replica is not told what changes in its store; only with `tracking`, or with the embedded "
+      "near.coherence: this replica is not told what changes in its store; only without `age`, or with the embedded "
       "store, can it be watched");
 }
 

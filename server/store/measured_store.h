@@ -44,6 +44,8 @@ class MeasuredStore final : public Store {
   void SetWakeListener(WakeListener listener) override { store_->SetWakeListener(std::move(listener)); }
   void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
   bool tracks() const override { return store_->tracks(); }
+  bool tells_own_writes_alone() const override { return store_->tells_own_writes_alone(); }
+  std::string CoherenceAdvice() const override { return store_->CoherenceAdvice(); }
   void Register(MemberTerms terms, StoreCallback<Registration> done) override;
   void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
   void SetSyncListener(SyncListener listener) override { store_->SetSyncListener(std::move(listener)); }

@@ -398,6 +398,11 @@ class Store {
   // Whether the holder is being told, from memory. Without that only the age of what was read bounds how far it is
   // behind.
   virtual bool tracks() const { return false; }
+  // COHERENCE N6: whether, while it tracks, only what Larder itself writes is told, and not what others write to the
+  // store or what the store evicts. From memory.
+  virtual bool tells_own_writes_alone() const { return false; }
+  // What somebody should change so that the holder is told (more), in a sentence; empty if all is well. From memory.
+  virtual std::string CoherenceAdvice() const { return {}; }
 
   // COHERENCE S1: registers this process, or renews that it is registered, as one that serves near entries by their
   // age. One call at a time. A store that tracks registers its holder by itself. Where nobody else can write there is
@@ -445,7 +450,8 @@ class Store {
 // For people: how near entries are kept from being behind the store just now.
 inline std::string_view CoherenceMode(const Store& store) {
   if (store.exclusive()) return "exclusive";
-  return store.tracks() ? "tracking" : "age";
+  if (!store.tracks()) return "age";
+  return store.tells_own_writes_alone() ? "pubsub" : "tracking";
 }
 
 }  // namespace larder

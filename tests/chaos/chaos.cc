@@ -144,6 +144,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0, 60'000));
   app.add_option("--calm-ms", run.calm_millis, "before the first fault")->check(CLI::Range(100, 60'000));
   app.add_option("--at-most-ms", settings.at_most_millis, "no run begins after this");
+  app.add_option("--coherence", run.coherence, "near.coherence; with pubsub nobody writes behind Larder's back")
+      ->check(CLI::IsMember({"tracking", "pubsub"}));
   app.add_option("--only", run.only, "of these faults alone")->delimiter(',')->check(CLI::IsMember(AllFaults()));
   CLI11_PARSE(app, argc, argv);
   const std::vector<std::string> forms = FormsOf(settings);

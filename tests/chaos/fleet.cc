@@ -22,7 +22,7 @@ constexpr std::chrono::seconds kStartTimeout{20};
 
 std::string ConfigOf(const Fleet::Options& options) {
   const std::string lease = absl::StrCat(options.lease_nanos / kNanosPerMilli, "ms");
-  return absl::StrCat("near: {coherence: tracking, lease: ", lease,
+  return absl::StrCat("near: {coherence: ", options.coherence, ", lease: ", lease,
                       "}\n"
                       "sweep: {interval: ",
                       options.sweep_interval_nanos / kNanosPerMilli,
@@ -38,7 +38,7 @@ std::string ConfigOf(const Fleet::Options& options) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Fleet>> Fleet::Start(const Options& options) {
-  std::unique_ptr<Fleet> fleet(new Fleet());
+  std::unique_ptr<Fleet> fleet(new Fleet(options));
   if (absl::Status status = fleet->MakeFolder(); !status.ok()) return status;
   fleet->store_ = MakeStoreForm(options.form);
   if (absl::Status status = fleet->store_->Start(); !status.ok()) return status;
@@ -81,7 +81,7 @@ absl::Status Fleet::StartReplica(const Options& options, int i) {
                            .program = options.program});
   if (!replica.ok()) return replica.status();
   replicas_.push_back(*std::move(replica));
-  auto call_link = TcpProxy::Start(this->replica(i).port(), "");
+  auto call_link = TcpProxy::Start(this->replica(i).port(), {});
   if (!call_link.ok()) return call_link.status();
   call_links_.push_back(*std::move(call_link));
   return absl::OkStatus();
@@ -90,7 +90,7 @@ absl::Status Fleet::StartReplica(const Options& options, int i) {
 absl::Status Fleet::AwaitTracking() {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
   for (const auto& replica : replicas_) {
-    while (replica->Metric("cache_coherence_mode", {"mode=\"tracking\""}) != 1) {
+    while (replica->Metric("cache_coherence_mode", {absl::StrCat("mode=\"", options_.coherence, "\"")}) != 1) {
       if (!replica->running()) return absl::InternalError("a replica has ended by itself");
       if (std::chrono::steady_clock::now() > deadline) return absl::UnavailableError("a replica hears of no changes");
       std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -18,9 +18,9 @@ namespace larder::chaos {
 
 inline constexpr int kReplicas = 3;
 
-// Three larderd with `near.coherence: tracking` on one Redis, in some form. Each reaches it by proxies of its own, in
-// which the connection that tells of changes is marked, and is called by another. Not thread-safe but for the proxies,
-// the form's Command() and StepWallClock(); calls block.
+// Three larderd that hear of changes on one Redis, in some form. Each reaches it by proxies of its own, in which the
+// connection that tells of changes is marked, and is called by another. Not thread-safe but for the proxies, the form's
+// Command() and StepWallClock(); calls block.
 class Fleet {
  public:
   struct Options {
@@ -32,6 +32,7 @@ class Fleet {
     int64_t sweep_interval_nanos = 0;  // at least 100 ms
     int64_t degraded_max_age_nanos = 0;
     std::string on_store_loss = "near_only";
+    std::string coherence = "tracking";  // near.coherence, but not age
   };
 
   // Returns once all serve and hear of changes.
@@ -39,6 +40,8 @@ class Fleet {
   ~Fleet();
 
   StoreForm& store() { return *store_; }
+  // Whether replicas hear of what others than Larder write.
+  bool hears_foreign() const { return options_.coherence == "tracking"; }
   LarderServer& replica(int i) { return *replicas_[static_cast<size_t>(i)]; }
   StoreLinks& store_link(int i) { return *store_links_[static_cast<size_t>(i)]; }
   TcpProxy& call_link(int i) { return *call_links_[static_cast<size_t>(i)]; }
@@ -54,11 +57,12 @@ class Fleet {
   void StepWallClock(int64_t nanos);
 
  private:
-  Fleet() = default;
+  explicit Fleet(const Options& options) : options_(options) {}
 
   absl::Status MakeFolder();
   absl::Status StartReplica(const Options& options, int i);
 
+  const Options options_;
   std::string folder_;
   std::atomic<int64_t>* wall_step_ = nullptr;  // in a file that the replicas map
   std::unique_ptr<StoreForm> store_;

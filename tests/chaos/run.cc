@@ -55,7 +55,8 @@ Fleet::Options FleetOf(const RunOptions& options) {
           // sweep removes is told of key by key.
           .sweep_interval_nanos = Millis(options.turn / 2 % 2 == 0 ? 100 : 60'000),
           .degraded_max_age_nanos = Millis(options.turn % 2 == 0 ? 700 : 60'000),
-          .on_store_loss = options.turn % 3 == 0 ? "memory" : "near_only"};
+          .on_store_loss = options.turn % 3 == 0 ? "memory" : "near_only",
+          .coherence = options.coherence};
 }
 
 Window SleepFor(int64_t millis) {

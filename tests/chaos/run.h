@@ -18,10 +18,11 @@ struct RunOptions {
   // Not empty: a rolling upgrade from this larderd to `program`, or every second turn a downgrade, comes before the
   // faults.
   std::string other_program;
-  std::string bug;    // planted in it; empty: none
-  std::string form;   // of StoreFormNames()
-  uint64_t seed = 0;  // of what is done and when
-  uint64_t turn = 0;  // chooses how the replicas are configured, and how long the run goes on
+  std::string bug;                     // planted in it; empty: none
+  std::string form;                    // of StoreFormNames()
+  std::string coherence = "tracking";  // near.coherence, but not age
+  uint64_t seed = 0;                   // of what is done and when
+  uint64_t turn = 0;                   // chooses how the replicas are configured, and how long the run goes on
   int faults = 5;
   std::vector<std::string> only;  // of these faults alone; empty: of all that the form allows
   int calm_millis = 1'000;        // before the first fault

@@ -48,7 +48,7 @@ absl::Status SentinelForm::Start() {
   options.sentinel_commands = {
       {"SENTINEL", "DEBUG", "PUBLISH-PERIOD", "300", "INFO-PERIOD", "500", "PING-PERIOD", "250", "ASK-PERIOD", "100"}};
   options.known_as = [this](int port) -> absl::StatusOr<int> {
-    auto link = TcpProxy::Start(port, "");
+    auto link = TcpProxy::Start(port, {});
     if (!link.ok()) return link.status();
     between_.push_back(*std::move(link));
     return between_.back()->port();

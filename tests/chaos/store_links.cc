@@ -5,13 +5,14 @@
 namespace larder::chaos {
 namespace {
 
-// Only what asks Redis to tell of changes sends this.
-constexpr char kNewsMarker[] = "TRACKING";
+// Only what asks Redis to tell of changes sends the first, only what listens to replicas the second.
+constexpr char kTrackingMarker[] = "TRACKING";
+constexpr char kListeningMarker[] = "}:changed";
 
 }  // namespace
 
 absl::StatusOr<int> StoreLinks::Add(int target_port, const std::vector<TcpProxy::Substitution>& substitutions) {
-  auto link = TcpProxy::Start(target_port, kNewsMarker, substitutions);
+  auto link = TcpProxy::Start(target_port, {kTrackingMarker, kListeningMarker}, substitutions);
   if (!link.ok()) return link.status();
   links_.push_back(*std::move(link));
   return links_.back()->port();

@@ -60,14 +60,14 @@ std::vector<std::pair<size_t, size_t>> PipesOf(TcpProxy::Which which, TcpProxy::
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TcpProxy>> TcpProxy::Start(int target_port, std::string marker,
+absl::StatusOr<std::unique_ptr<TcpProxy>> TcpProxy::Start(int target_port, std::vector<std::string> markers,
                                                           std::vector<Substitution> substitutions) {
   for (const Substitution& one : substitutions) {
     if (one.from.empty() || one.from.size() != one.to.size()) {
       return absl::InvalidArgumentError(absl::StrCat(one.to, " cannot stand for ", one.from));
     }
   }
-  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(marker), std::move(substitutions)));
+  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(markers), std::move(substitutions)));
   if (absl::Status status = proxy->Listen(); !status.ok()) return status;
   proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
   return proxy;
@@ -251,10 +251,14 @@ void TcpProxy::Receive(Connection& connection, Pipe& pipe) {
 }
 
 void TcpProxy::LookForMarker(Connection& connection, const std::string& bytes) {
-  if (connection.marked || marker_.empty()) return;
+  if (connection.marked || markers_.empty()) return;
   connection.seen += bytes;
-  connection.marked = connection.seen.find(marker_) != std::string::npos;
-  if (connection.seen.size() > marker_.size()) connection.seen.erase(0, connection.seen.size() - marker_.size());
+  size_t longest = 0;
+  for (const std::string& marker : markers_) {
+    if (connection.seen.find(marker) != std::string::npos) connection.marked = true;
+    longest = std::max(longest, marker.size());
+  }
+  if (connection.seen.size() > longest) connection.seen.erase(0, connection.seen.size() - longest);
 }
 
 std::optional<int64_t> TcpProxy::Due(const Connection& connection, const Pipe& pipe) const {

@@ -25,7 +25,7 @@ namespace larder::chaos {
 // for long, but for the destructor, which closes all and waits for the proxy's own thread.
 class TcpProxy {
  public:
-  // A connection is marked once its client has sent the proxy's marker.
+  // A connection is marked once its client has sent one of the proxy's markers.
   enum class Which { kAll, kMarked, kUnmarked };
   enum class Direction { kToServer, kToClient, kBoth };
 
@@ -35,9 +35,9 @@ class TcpProxy {
     std::string to;  // as long as `from`
   };
 
-  // `marker`: may be empty, and then none is. A substitution is made where its text comes in one piece, as short
-  // answers do.
-  static absl::StatusOr<std::unique_ptr<TcpProxy>> Start(int target_port, std::string marker,
+  // `markers`: not empty each; without any, no connection is marked. A substitution is made where its text comes in one
+  // piece, as short answers do.
+  static absl::StatusOr<std::unique_ptr<TcpProxy>> Start(int target_port, std::vector<std::string> markers,
                                                          std::vector<Substitution> substitutions = {});
   ~TcpProxy();
   TcpProxy(const TcpProxy&) = delete;
@@ -77,7 +77,7 @@ class TcpProxy {
   };
   struct Connection {
     std::array<Pipe, 2> pipes;  // to the server, to the client
-    std::string seen;           // the last bytes from the client, to find the marker in
+    std::string seen;           // the last bytes from the client, to find a marker in
     bool marked = false;
     bool closing = false;  // once nothing is queued
     bool over = false;
@@ -86,8 +86,8 @@ class TcpProxy {
   template <typename T>
   using ByPipe = std::array<std::array<T, 2>, 2>;
 
-  TcpProxy(int target_port, std::string marker, std::vector<Substitution> substitutions)
-      : target_port_(target_port), marker_(std::move(marker)), substitutions_(std::move(substitutions)) {}
+  TcpProxy(int target_port, std::vector<std::string> markers, std::vector<Substitution> substitutions)
+      : target_port_(target_port), markers_(std::move(markers)), substitutions_(std::move(substitutions)) {}
 
   absl::Status Listen();
   void Run();
@@ -104,7 +104,7 @@ class TcpProxy {
   int ForConnections(Which which, Do what);
 
   const int target_port_;
-  const std::string marker_;
+  const std::vector<std::string> markers_;
   const std::vector<Substitution> substitutions_;
   int port_ = 0;
   int listener_ = -1;

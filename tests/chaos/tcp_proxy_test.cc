@@ -68,7 +68,7 @@ class TcpProxyTest : public ::testing::Test {
     auto redis = RedisServer::Start();
     ASSERT_TRUE(redis.ok()) << redis.status();
     redis_ = *std::move(redis);
-    auto proxy = TcpProxy::Start(redis_->port(), "ECHO marked");
+    auto proxy = TcpProxy::Start(redis_->port(), {"ECHO marked"});
     ASSERT_TRUE(proxy.ok()) << proxy.status();
     proxy_ = *std::move(proxy);
   }
@@ -99,7 +99,7 @@ TEST_F(TcpProxyTest, PassesOnMoreThanItQueues) {
 
 TEST_F(TcpProxyTest, NamesOneAddressForAnother) {
   auto naming =
-      TcpProxy::Start(redis_->port(), "", {{.from = "16380", .to = "40001"}, {.from = "16381", .to = "40002"}});
+      TcpProxy::Start(redis_->port(), {}, {{.from = "16380", .to = "40001"}, {.from = "16381", .to = "40002"}});
   ASSERT_TRUE(naming.ok()) << naming.status();
   Line line((*naming)->port());
   line.Send("ECHO 16381,16380,16381\r\n");
@@ -108,7 +108,7 @@ TEST_F(TcpProxyTest, NamesOneAddressForAnother) {
   line.Send("SET named 16380\r\n");
   EXPECT_EQ(line.Read(100), "+OK\r\n");
   EXPECT_EQ(redis_->Command({"GET", "named"}).value(), "16380");
-  EXPECT_FALSE(TcpProxy::Start(redis_->port(), "", {{.from = "6380", .to = "40001"}}).ok()) << "lengths would not hold";
+  EXPECT_FALSE(TcpProxy::Start(redis_->port(), {}, {{.from = "6380", .to = "40001"}}).ok()) << "lengths would not hold";
 }
 
 TEST_F(TcpProxyTest, DelaysOneDirection) {

@@ -18,7 +18,7 @@ Workload::Workload(Fleet* fleet, uint64_t seed, int library_callers) {
     clients_.push_back(std::make_unique<Caller>(&all_, next_seed++, i % kReplicas));
   }
   clients_.push_back(std::make_unique<Warmer>(&all_, next_seed++));
-  clients_.push_back(std::make_unique<ForeignWriter>(&all_, next_seed++));
+  if (fleet->hears_foreign()) clients_.push_back(std::make_unique<ForeignWriter>(&all_, next_seed++));
   for (int i = 0; i < library_callers; ++i) {
     auto caller = std::make_unique<LibraryCaller>(&all_, next_seed++);
     library_callers_.push_back(caller.get());

@@ -26,6 +26,11 @@ def version_in_trailer(error):
     return {name: value for name, value in error.trailing_metadata()}.get("larder-version")
 
 
+def found_near(client, key, **fields):
+    answer = client.get(key, **fields)
+    return answer if answer.tier == cache_pb2.TIER_NEAR else None
+
+
 def test_a_miss_is_an_answer(client, key):
     answer = client.get(key)
     assert answer == cache_pb2.GetResponse(status=cache_pb2.STATUS_MISS, incarnation=answer.incarnation)
@@ -34,8 +39,8 @@ def test_a_miss_is_an_answer(client, key):
 def test_get_tells_all_about_a_hit(client, key):
     written = client.set(key, b"value", ttl_ms=60_000, content_type="text/plain", namespace="shop")
     assert written.ttl_ms == 60_000
-    near = client.get(key, namespace="shop")
-    assert near.tier == cache_pb2.TIER_NEAR
+    # A tracked Redis tells of our own writes too, so that an entry may have to be read once more.
+    near = eventually(lambda: found_near(client, key, namespace="shop"), "a near hit")
     store = client.get(key, namespace="shop", read_from=cache_pb2.READ_FROM_STORE)
     assert store.tier == cache_pb2.TIER_STORE
     for hit in (near, store):
@@ -76,7 +81,8 @@ def test_a_ttl_class_gives_its_ttl(client, key):
 def test_a_near_age_of_zero_always_asks_a_shared_store(client, key, store):
     client.set(key, b"value", namespace="asks")
     expected = cache_pb2.TIER_NEAR if store == "embedded" else cache_pb2.TIER_STORE
-    assert client.get(key, namespace="asks").tier == expected
+    for _ in range(3):
+        assert client.get(key, namespace="asks").tier == expected
 
 
 @pytest.mark.parametrize("read_from", [cache_pb2.READ_FROM_UNSPECIFIED, cache_pb2.READ_FROM_STORE])
@@ -295,7 +301,8 @@ def test_warm_of_nothing_ends(client):
 
 def test_stats_count_what_was_done(start, store):
     server = start.larderd(
-        {"namespaces": {"other": {}, "counted": {"near_max_age": "1h"}}},
+        # By age, so that no news of our own writes comes in between.
+        {"near": {"coherence": "age"}, "namespaces": {"other": {}, "counted": {"near_max_age": "1h"}}},
         redis=start.redis() if store == "redis" else None,
     )
     client = server.client()
@@ -345,7 +352,7 @@ def test_stats_tell_of_the_store(client, key, server, store):
         assert told.redis_version == ""
         assert told.max_memory_bytes > 0
     else:
-        assert told.coherence_mode == "age"
+        assert told.coherence_mode == "tracking"
         assert b"redis_version:" + told.redis_version.encode() in server.redis.command("INFO", "server")
         assert told.eviction_policy == "noeviction"
         assert told.round_trip_us > 0

@@ -19,8 +19,9 @@ NEAR_MAX_AGE = 0.1
 STORE = {"redis": {"operation_timeout": "500ms"}}
 # Entries outlive their age by the lease, so that one that is answered past it is degraded or tracked.
 POLICY = {"near_max_age": f"{NEAR_MAX_AGE}s", "degraded_max_age": "10m"}
-AGE = {"defaults": POLICY, "store": STORE}
-TRACKING = {"near": {"coherence": "tracking", "lease": "1s"}, **AGE}
+SHARED = {"defaults": POLICY, "store": STORE}
+AGE = {"near": {"coherence": "age"}, **SHARED}
+TRACKING = {"near": {"lease": "1s"}, **SHARED}
 
 
 @pytest.fixture(name="redis")
@@ -123,6 +124,7 @@ def test_a_degraded_answer_ends_with_its_age(start, redis):
     server = start.larderd({"defaults": {**POLICY, "degraded_max_age": "2s"}, "store": STORE}, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
+    fill_near(client, [b"key"])
     began = time.monotonic()
     lose(redis, [server], "kill")
     eventually(lambda: outcome(client, b"key") == UNAVAILABLE, "the end of it")

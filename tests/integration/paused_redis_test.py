@@ -13,6 +13,7 @@ READ_FROM_STORE = cache_pb2.READ_FROM_STORE
 NO_TIMEOUT = {"store": {"redis": {"operation_timeout": "60s"}}}
 TIMEOUT = 0.25
 DEFAULT_TIMEOUT = {"store": {"redis": {"operation_timeout": f"{TIMEOUT}s"}}}
+BY_AGE = {"near": {"coherence": "age"}}
 
 
 @pytest.fixture(name="redis")
@@ -131,7 +132,7 @@ def test_calls_without_a_near_deadline_end_by_the_operation_timeout(start, redis
 
 
 def test_near_hits_are_served_meanwhile(start, redis):
-    server = start.larderd({"defaults": {"near_max_age": "1h"}, **DEFAULT_TIMEOUT}, redis=redis)
+    server = start.larderd({**BY_AGE, "defaults": {"near_max_age": "1h"}, **DEFAULT_TIMEOUT}, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()
@@ -143,7 +144,7 @@ def test_near_hits_are_served_meanwhile(start, redis):
 
 
 def test_a_near_entry_is_not_served_past_its_age(start, redis):
-    server = start.larderd({"defaults": {"near_max_age": "300ms"}, **DEFAULT_TIMEOUT}, redis=redis)
+    server = start.larderd({**BY_AGE, "defaults": {"near_max_age": "300ms"}, **DEFAULT_TIMEOUT}, redis=redis)
     client = server.client()
     client.set(b"key", b"value")
     redis.pause()

@@ -176,7 +176,7 @@ def test_a_failover_is_followed(start):
     """COHERENCE C3, and back within the sentinels' own time and a second."""
     fleet = Fleet(start)
     options = {"url": fleet.url, "operation_timeout": "2s"}
-    server = start.larderd({"store": {"redis": options}, "near": {"coherence": "tracking"}}, redis=fleet.servers[0])
+    server = start.larderd({"store": {"redis": options}}, redis=fleet.servers[0])
     assert serves(server)
     address = server.client().stats().store.address
     assert address.startswith(f'127.0.0.1:{fleet.servers[0].port}, master "{MASTER}" (sentinels ')

@@ -15,12 +15,13 @@ LEASE = 1.0
 SLACK = 4 * LATE  # on top of a wait that nobody's acknowledgement ends
 NEAR = cache_pb2.TIER_NEAR
 STRONG = cache_pb2.CONSISTENCY_STRONG
-TRACKING = {"near": {"coherence": "tracking", "lease": f"{LEASE}s"}}
-BY_AGE = {"near": {"lease": f"{LEASE}s"}, "defaults": {"near_max_age": "700ms"}}
+TRACKING = {"near": {"lease": f"{LEASE}s"}}
+PUBSUB = {"near": {"coherence": "pubsub", "lease": f"{LEASE}s"}}
+BY_AGE = {"near": {"coherence": "age", "lease": f"{LEASE}s"}, "defaults": {"near_max_age": "700ms"}}
 
 
-def tracks(server):
-    return total(server.metrics(), "cache_coherence_mode", mode="tracking") == 1
+def acknowledges(server):
+    return total(server.metrics(), "cache_coherence_mode", mode="age") == 0
 
 
 def members(server):
@@ -56,8 +57,8 @@ def fixture_fleet(start, redis):
     def fleet(*configs):
         servers = [start.larderd(config, redis=redis) for config in configs]
         for server, config in zip(servers, configs):
-            if config is TRACKING:
-                eventually(lambda: tracks(server), "Redis telling of changes")
+            if config is not BY_AGE:
+                eventually(lambda: acknowledges(server), "hearing of changes")
         for server in servers:
             eventually(lambda: members(server) == len(servers), "all members")
         # A record that was just made may have been preceded by another, which STRONG writes wait for.
@@ -85,8 +86,9 @@ def invalidations(number):
     ][number % 4]
 
 
-def test_no_replica_serves_what_was_there_before(fleet):
-    servers = fleet(TRACKING, TRACKING, TRACKING)
+@pytest.mark.parametrize("configs", [[TRACKING] * 3, [PUBSUB] * 3, [TRACKING, PUBSUB, PUBSUB]], ids=["t", "p", "tp"])
+def test_no_replica_serves_what_was_there_before(fleet, configs):
+    servers = fleet(*configs)
     clients = [server.client() for server in servers]
     took = {"Set": [], "Invalidate": []}
     near_hits = 0
@@ -163,8 +165,9 @@ def test_what_is_refused(fleet):
         client.set(b"none", b"value", if_present=True, consistency=STRONG)
 
 
-def test_one_that_sleeps_is_waited_for_and_serves_nothing_old(fleet):
-    awake, asleep, _ = fleet(TRACKING, TRACKING, TRACKING)
+@pytest.mark.parametrize("config", [TRACKING, PUBSUB], ids=["tracking", "pubsub"])
+def test_one_that_sleeps_is_waited_for_and_serves_nothing_old(fleet, config):
+    awake, asleep, _ = fleet(config, config, config)
     writer, reader = awake.client(), asleep.client()
     for number in range(3):
         writer.set(b"key", b"old%d" % number)
@@ -182,7 +185,7 @@ def test_one_that_sleeps_is_waited_for_and_serves_nothing_old(fleet):
         assert writes(awake, "waited_out") == before + 1
         for _ in range(20):
             assert reader.get(b"key").value == b"new%d" % number
-        eventually(lambda: tracks(asleep), "tracking again")
+        eventually(lambda: acknowledges(asleep), "tracking again")
         eventually(lambda: members(awake) == 3, "it is a member still")
 
 
@@ -288,8 +291,9 @@ def test_a_lost_record_costs_no_write(fleet, redis):
     assert checker.near_hits > 100
 
 
-def test_lost_connections_cost_no_write(fleet, redis):
-    servers = fleet(TRACKING, TRACKING, TRACKING)
+@pytest.mark.parametrize("config", [TRACKING, PUBSUB], ids=["tracking", "pubsub"])
+def test_lost_connections_cost_no_write(fleet, redis, config):
+    servers = fleet(config, config, config)
     with Checker(servers[0], servers) as checker:
         for _ in range(20):
             before = checker.acknowledged
@@ -321,7 +325,7 @@ def test_one_that_goes_by_age_is_waited_for(fleet):
 
 
 def test_in_a_mixed_fleet_nothing_old_is_served(fleet):
-    servers = fleet(TRACKING, BY_AGE, TRACKING)
+    servers = fleet(TRACKING, BY_AGE, PUBSUB)
     with Checker(servers[0], servers) as checker:
         eventually(lambda: checker.acknowledged >= 12, "acknowledged writes")
     assert not checker.problems, checker.problems[:5]

@@ -1,4 +1,4 @@
-"""Two replicas that Redis tells of each other's writes."""
+"""Two replicas that Redis tells of each other's writes, or that tell each other."""
 
 import bisect
 import signal
@@ -13,12 +13,23 @@ from harness import LATE, PATIENCE, eventually, total
 
 LEASE = 1.0
 NEAR = cache_pb2.TIER_NEAR
-# Entries would be asked for again after a moment, were it not for the lease.
-CONFIG = {"near": {"coherence": "tracking", "lease": f"{LEASE}s"}, "defaults": {"near_max_age": "50ms"}}
+MODE = "cache_coherence_mode"
+
+
+def config_of(coherence):
+    # Entries would be asked for again after a moment, were it not for the lease.
+    return {"near": {"coherence": coherence, "lease": f"{LEASE}s"}, "defaults": {"near_max_age": "50ms"}}
+
+
+def mode_of(server):
+    """Just now; None while it changes."""
+    samples = server.metrics()
+    modes = [mode for mode in ("tracking", "pubsub", "age") if total(samples, MODE, mode=mode) == 1]
+    return modes[0] if len(modes) == 1 else None
 
 
 def tracks(server):
-    return total(server.metrics(), "cache_coherence_mode", mode="tracking") == 1
+    return mode_of(server) in ("tracking", "pubsub")
 
 
 @pytest.fixture(name="redis")
@@ -28,11 +39,16 @@ def fixture_redis(start):
     redis.resume()
 
 
+@pytest.fixture(name="coherence", params=["tracking", "pubsub"])
+def fixture_coherence(request):
+    return request.param
+
+
 @pytest.fixture(name="replicas")
-def fixture_replicas(start, redis):
-    servers = [start.larderd(CONFIG, redis=redis) for _ in range(2)]
+def fixture_replicas(start, redis, coherence):
+    servers = [start.larderd(config_of(coherence), redis=redis) for _ in range(2)]
     for server in servers:
-        eventually(lambda: tracks(server), "Redis telling of changes")
+        eventually(lambda: mode_of(server) == coherence, "hearing of changes")
         eventually(lambda: total(server.metrics(), "cache_near_renewals_total") > 0, "a lease")
     return servers
 
@@ -55,17 +71,70 @@ def settle(client, key):
     eventually(lambda: client.get(key).tier == NEAR and client.get(key).age_ms > 100, "a near entry past its age")
 
 
-def test_entries_outlive_their_age_while_redis_is_heard(replicas):
+def test_entries_outlive_their_age_while_redis_is_heard(replicas, coherence):
     client = replicas[0].client()
     client.set(b"key", b"value")
     settle(client, b"key")
     end = time.monotonic() + 2 * LEASE
     while time.monotonic() < end:
         assert client.get(b"key").tier == NEAR
-    assert client.stats().store.coherence_mode == "tracking"
+    assert client.stats().store.coherence_mode == coherence
 
 
-def test_what_others_write_is_seen_at_once(replicas, redis):
+def start_limited(start, redis, *rights):
+    """As by default, with a user that may do all but what `rights` take away."""
+    redis.command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", *rights)
+    options = {"user": "limited", "password": "secret", "operation_timeout": f"{PATIENCE / 2}s"}
+    server = start.larderd({"store": {"redis": options}}, redis=redis, ready=False)
+    eventually(lambda: total(server.metrics(), "cache_members") > 0, "its registration")
+    return server
+
+
+def refusals(server):
+    return [line for line in server.process.lines if '"Redis does not tell of changed keys' in line]
+
+
+def advice_of(server):
+    status, body, _ = server.http("/readyz")
+    assert status == 200
+    (advice,) = [line for line in body.splitlines() if line.startswith("advice: Redis does not tell")]
+    assert any(advice.endswith(sentence) for sentence in server.client().stats().store.advice)
+    return advice
+
+
+def test_where_redis_refuses_replicas_tell_each_other(start, redis):
+    servers = [start_limited(start, redis, "-client|tracking") for _ in range(2)]
+    for server in servers:
+        eventually(lambda: mode_of(server) == "pubsub", "the other way")
+        eventually(lambda: refusals(server), "the refusal in the log")
+    here, there = (server.client() for server in servers)
+    assert here.stats().store.coherence_mode == "pubsub"
+    assert "what others than Larder write, and what Redis evicts, is not noticed" in advice_of(servers[0])
+    there.set(b"key", b"old")
+    settle(here, b"key")
+    there.set(b"key", b"new")
+    eventually(lambda: here.get(b"key").value == b"new", "the news", timeout=LEASE + LATE)
+    # Who may hear of it by now is tracked from the next session on, which begins with nothing.
+    settle(here, b"key")
+    redis.command("ACL", "SETUSER", "limited", "+client|tracking")
+    redis.command("CLIENT", "KILL", "TYPE", "normal")
+    eventually(lambda: mode_of(servers[0]) == "tracking", "tracking")
+    eventually(lambda: servers[0].http("/readyz")[1] == "ready\nstore: ready\n", "no advice")
+    assert len(refusals(servers[0])) == 1
+
+
+def test_where_redis_refuses_all_age_it_is(start, redis):
+    server = start_limited(start, redis, "-client|tracking", "-subscribe")
+    client = server.client()
+    eventually(lambda: refusals(server), "the refusal in the log")
+    client.set(b"key", b"value")
+    eventually(lambda: client.get(b"key").tier == NEAR, "a near entry, by its age")
+    assert mode_of(server) == client.stats().store.coherence_mode == "age"
+    assert "let the ACL user run client|tracking and role" in advice_of(server)
+    assert len(refusals(server)) == 1
+
+
+def test_what_others_write_is_seen_at_once(replicas, redis, coherence):
     here, there = (server.client() for server in replicas)
     lags = []
     for number in range(200):
@@ -76,10 +145,16 @@ def test_what_others_write_is_seen_at_once(replicas, redis):
             assert time.monotonic() - acknowledged < LEASE + LATE
         lags.append(time.monotonic() - acknowledged)
     assert sorted(lags)[len(lags) // 2] < LEASE / 4, "by the news, not by the end of the lease"
-    # What is not ours is seen as well.
-    settle(here, b"key")
-    redis.command("SET", "larder:default:e:key", "foreign")
-    eventually(lambda: here.get(b"key").status == cache_pb2.STATUS_MISS, "the foreign write", timeout=LEASE + LATE)
+    if coherence == "tracking":
+        # What is not ours is seen as well.
+        settle(here, b"key")
+        redis.command("SET", "larder:default:e:key", "foreign")
+        eventually(lambda: here.get(b"key").status == cache_pb2.STATUS_MISS, "the foreign write", timeout=LEASE + LATE)
+    else:
+        settle(here, b"key")
+        redis.command("UNLINK", "larder:default:e:key")  # as if evicted
+        there.invalidate(keys=[b"key"])
+        eventually(lambda: here.get(b"key").status == cache_pb2.STATUS_MISS, "the key", timeout=LEASE + LATE)
     there.set(b"tagged", b"value", tags=["tag"])
     settle(here, b"tagged")
     there.invalidate(tags=["tag"])
@@ -116,7 +191,7 @@ def test_without_redis_age_bounds_what_is_served(replicas, redis):
     eventually(lambda: client.get(b"key", timeout=PATIENCE, fresh_only=True).value == b"value", "the value")
 
 
-def test_lost_connections_cost_no_write(replicas, redis):
+def test_lost_connections_cost_no_write(replicas, redis, coherence):
     """COHERENCE P1: no Get answers with less than what was acknowledged a lease before it began, or, on the replica that
     acknowledged it, before it began."""
     keys = [b"a", b"b", b"c"]
@@ -160,6 +235,16 @@ def test_lost_connections_cost_no_write(replicas, redis):
     here, there = (server.client() for server in replicas)
     replaced = []  # keys that were written once more while the connections were lost, and never again
 
+    def lose_connections(number):
+        if coherence == "pubsub" and number % 3 == 0:
+            redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+        elif coherence == "pubsub" and number % 3 == 1:
+            # No mark, no news: as if somebody had written unheard.
+            redis.command("ZREM", "larder:{default}:ctl", "listeners")
+            redis.command("CLIENT", "KILL", "TYPE", "normal")
+        else:
+            redis.command("CLIENT", "KILL", "TYPE", "normal")
+
     def set_at_last(key, value):
         def try_it():
             try:
@@ -183,7 +268,7 @@ def test_lost_connections_cost_no_write(replicas, redis):
             set_at_last(once, b"old")
             eventually(lambda key=once: served(here, key).tier == NEAR, "a near entry")
             losses = total(replicas[0].metrics(), "cache_near_losses_total")
-            redis.command("CLIENT", "KILL", "TYPE", "normal")
+            lose_connections(number)
             set_at_last(once, b"new")
             replaced.append((once, time.monotonic()))
             check_replaced()

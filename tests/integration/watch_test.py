@@ -13,7 +13,7 @@ from larder.v1 import cache_pb2
 from harness import DIE_WITH_PARENT, LARDER, PATIENCE, clean_environment, eventually, fails, free_port, total
 
 LEASE = 1.0
-TRACKING = {"near": {"coherence": "tracking", "lease": f"{LEASE}s"}}
+TRACKING = {"near": {"lease": f"{LEASE}s"}}
 Gap = cache_pb2.WatchGap
 
 
@@ -328,7 +328,7 @@ def test_watchers_are_bounded(start):
 
 
 def test_without_a_source_there_is_nothing_to_watch(start):
-    server = start.larderd(redis=start.redis())
+    server = start.larderd({"near": {"coherence": "age"}}, redis=start.redis())
     client = server.client()
     with fails(grpc.StatusCode.FAILED_PRECONDITION) as caught:
         next(client.cache.Watch(cache_pb2.WatchRequest(), timeout=PATIENCE))

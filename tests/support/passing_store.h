@@ -80,6 +80,8 @@ class PassingStore : public Store {
   int64_t disconnects() const override { return store_->disconnects(); }
   void SetNearHolder(NearHolder* holder) override { store_->SetNearHolder(holder); }
   bool tracks() const override { return store_->tracks(); }
+  bool tells_own_writes_alone() const override { return store_->tells_own_writes_alone(); }
+  std::string CoherenceAdvice() const override { return store_->CoherenceAdvice(); }
   void Register(MemberTerms terms, StoreCallback<Registration> done) override {
     store_->Register(terms, std::move(done));
   }

@@ -33,8 +33,8 @@ class ClientReplicasTest : public ::testing::Test {
     redis_ = *std::move(redis);
     for (int i = 0; i < 3; ++i) {
       // An age at which a stale near tier would surely be seen.
-      auto server = LarderServer::Start(
-          {.config = "defaults:\n  near_max_age: 2s\n", .environment = {"REDIS_URL=" + redis_->url()}});
+      auto server = LarderServer::Start({.config = "near: {coherence: age}\ndefaults: {near_max_age: 2s}\n",
+                                         .environment = {"REDIS_URL=" + redis_->url()}});
       ASSERT_TRUE(server.ok()) << server.status();
       servers_.push_back(*std::move(server));
     }

@@ -36,8 +36,8 @@ class ClientWatchTest : public ::testing::Test {
     ASSERT_TRUE(redis.ok()) << redis.status();
     redis_ = *std::move(redis);
     for (auto* server : {&here_, &there_}) {
-      auto started = LarderServer::Start(
-          {.config = "near: {coherence: tracking, lease: 1s}\n", .environment = {"REDIS_URL=" + redis_->url()}});
+      auto started =
+          LarderServer::Start({.config = "near: {lease: 1s}\n", .environment = {"REDIS_URL=" + redis_->url()}});
       ASSERT_TRUE(started.ok()) << started.status();
       *server = *std::move(started);
     }

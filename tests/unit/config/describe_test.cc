@@ -21,7 +21,7 @@ operations:
   listen: "127.0.0.1:9090"
 near:
   capacity_bytes: 512MiB
-  coherence: "age"
+  coherence: "tracking"
   lease: 1s
   max_strong_waits: 10000
 store:
@@ -148,7 +148,7 @@ TEST_F(DescribeTest, PrintsEveryFieldSoThatItCanBeLoadedAgain) {
   const ServerSettings again = Settings(text);
   EXPECT_TRUE(again.namespaces == settings.namespaces);
   EXPECT_EQ(again.sweep.step_keys, settings.sweep.step_keys);
-  EXPECT_EQ(again.near.tracking, settings.near.tracking);
+  EXPECT_EQ(again.near.coherence, settings.near.coherence);
   EXPECT_EQ(again.near.lease_ms, settings.near.lease_ms);
   EXPECT_EQ(again.near.max_strong_waits, settings.near.max_strong_waits);
 }

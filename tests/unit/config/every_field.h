@@ -17,7 +17,7 @@ operations:
   listen: 0.0.0.0:9000
 near:
   capacity_bytes: 128MiB
-  coherence: tracking
+  coherence: pubsub
   lease: 2s
   max_strong_waits: 500
 store:

@@ -25,7 +25,7 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.grpc.drain_timeout_ms, 10'000);
   EXPECT_EQ(settings.operations.listen, "127.0.0.1:9090");
   EXPECT_EQ(settings.near.capacity_bytes, 512 * kMiB);
-  EXPECT_FALSE(settings.near.tracking);
+  EXPECT_EQ(settings.near.coherence, NearCoherence::kTracking);
   EXPECT_EQ(settings.near.lease_ms, 1'000);
   EXPECT_EQ(settings.near.max_strong_waits, 10'000);
   EXPECT_EQ(settings.embedded.capacity_bytes, 512 * kMiB);
@@ -93,7 +93,7 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.grpc.drain_timeout_ms, 20'000);
   EXPECT_EQ(settings.operations.listen, "0.0.0.0:9000");
   EXPECT_EQ(settings.near.capacity_bytes, 128 * kMiB);
-  EXPECT_TRUE(settings.near.tracking);
+  EXPECT_EQ(settings.near.coherence, NearCoherence::kPubsub);
   EXPECT_EQ(settings.near.lease_ms, 2'000);
   EXPECT_EQ(settings.near.max_strong_waits, 500);
   EXPECT_EQ(settings.embedded.capacity_bytes, 300 * kMiB);
@@ -264,7 +264,7 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"grpc: {max_connection_age: 1ms}\n", "larder.yaml:1: grpc.max_connection_age: 1ms, must be 1s to 365d"},
       {"grpc: {drain_timeout: 2h}\n", "larder.yaml:1: grpc.drain_timeout: 2h, must be 0s to 1h"},
       {"near: {capacity_bytes: 1025GiB}\n", "larder.yaml:1: near.capacity_bytes: 1025GiB, must be 0 to 1024GiB"},
-      {"near: {coherence: hope}\n", "larder.yaml:1: near.coherence: \"hope\", must be age or tracking"},
+      {"near: {coherence: hope}\n", "larder.yaml:1: near.coherence: \"hope\", must be tracking, pubsub or age"},
       {"near: {lease: 99ms}\n", "larder.yaml:1: near.lease: 99ms, must be 100ms to 1m"},
       {"near: {max_strong_waits: 0}\n", "larder.yaml:1: near.max_strong_waits: 0, must be 1 to 1000000"},
       {"store: {embedded: {capacity_bytes: 1}}\n",

@@ -2,76 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "tests/support/redis_store_fixture.h"
+#include "tests/unit/redis/told_holder.h"
 
 namespace larder {
 namespace {
-
-// Knows what it is told, as an engine does.
-class Holder final : public NearHolder {
- public:
-  ClockPosition Known(std::string_view name_space) const override {
-    MutexLock lock(&mutex_);
-    const auto found = known_.find(name_space);
-    return found == known_.end() ? ClockPosition{} : found->second;
-  }
-  void OnChanged(std::string_view name_space, std::string_view key) override {
-    MutexLock lock(&mutex_);
-    ++changed_[std::string(name_space) + "/" + std::string(key)];
-  }
-  void OnBegin() override {
-    MutexLock lock(&mutex_);
-    ++begun_;
-  }
-  bool OnCurrent(std::string_view name_space, const ControlUpdate& update, int64_t sent_nanos) override {
-    MutexLock lock(&mutex_);
-    EXPECT_EQ(update.generation, known_.find(name_space)->second.generation);
-    known_.find(name_space)->second.epoch = update.epoch;
-    ++renewals_;
-    sent_nanos_ = sent_nanos;
-    return true;
-  }
-  void OnControl(std::string_view name_space, const ControlUpdate& update) override {
-    MutexLock lock(&mutex_);
-    known_[std::string(name_space)] = {update.generation, update.epoch};
-  }
-  void OnLost() override {
-    MutexLock lock(&mutex_);
-    ++lost_;
-  }
-
-  int Changed(const std::string& what) const {
-    MutexLock lock(&mutex_);
-    const auto found = changed_.find(what);
-    return found == changed_.end() ? 0 : found->second;
-  }
-  int lost() const {
-    MutexLock lock(&mutex_);
-    return lost_;
-  }
-  int renewals() const {
-    MutexLock lock(&mutex_);
-    return renewals_;
-  }
-  int64_t sent_nanos() const {
-    MutexLock lock(&mutex_);
-    return sent_nanos_;
-  }
-
- private:
-  mutable Mutex mutex_;
-  std::map<std::string, ClockPosition, std::less<>> known_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, int> changed_ ABSL_GUARDED_BY(mutex_);
-  int begun_ ABSL_GUARDED_BY(mutex_) = 0;
-  int lost_ ABSL_GUARDED_BY(mutex_) = 0;
-  int renewals_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t sent_nanos_ ABSL_GUARDED_BY(mutex_) = 0;
-};
 
 class RedisTrackingTest : public RedisStoreFixture {
  protected:
@@ -105,12 +43,13 @@ class RedisTrackingTest : public RedisStoreFixture {
     return other;
   }
 
-  Holder holder_;
+  ToldHolder holder_;
 };
 
 TEST_F(RedisTrackingTest, TellsOfEveryWriteWhoeverMadeIt) {
   StartTracking();
   EXPECT_EQ(holder_.Changed("/"), 1) << "once it has begun";
+  EXPECT_EQ(store_->CoherenceAdvice(), "");
   std::unique_ptr<RedisStore> other = Another();
   ASSERT_TRUE(Set(*other, "peer", "v").ok());
   EXPECT_TRUE(AwaitChanged("default/peer"));
@@ -210,33 +149,6 @@ TEST_F(RedisTrackingTest, ALostControlRecordIsMadeAgainBeforeAnythingIsRenewed) 
   ASSERT_TRUE(Eventually([&] { return holder_.Known("default").generation != before.generation; }));
   EXPECT_TRUE(AwaitRenewal());
   EXPECT_EQ(holder_.lost(), 0);
-}
-
-TEST_F(RedisTrackingTest, WhereItIsForbiddenThatIsSaidOnceAndNothingElseSuffers) {
-  StartServer();
-  ASSERT_EQ(Redis({"ACL", "SETUSER", "larder", "on", ">secret", "~*", "&*", "+@all", "-client"}), "OK");
-  RedisOptions options = Options();
-  options.user = "larder";
-  options.password = "secret";
-  StartStore(options);
-  store_->SetNearHolder(&holder_);
-  ASSERT_TRUE(Eventually([&] { return WarningCount() == 1; }));
-  EXPECT_FALSE(store_->tracks());
-  EXPECT_TRUE(Set(*store_, "key", "v").ok());
-  EXPECT_EQ(Value(*store_, "key"), "v");
-  EXPECT_EQ(holder_.Changed("/"), 0);
-}
-
-// In the old protocol Redis would agree, and say nothing.
-TEST_F(RedisTrackingTest, InTheOldProtocolItIsRefused) {
-  RedisServer::Options server;
-  server.extra_args = {"--rename-command", "HELLO", ""};
-  StartServer(server);
-  StartStore(Options());
-  store_->SetNearHolder(&holder_);
-  ASSERT_TRUE(Eventually([&] { return WarningCount() == 1; }));
-  EXPECT_FALSE(store_->tracks());
-  EXPECT_EQ(holder_.renewals(), 0);
 }
 
 // COHERENCE C3: Redis was started anew while nobody looked.
