@@ -25,8 +25,8 @@ std::optional<RedisEndpoint> EndpointOf(std::string_view text, const std::string
   return RedisEndpoint{host.empty() ? default_host : std::string(host), *port};
 }
 
-// `ip:port@bus-port[,name[,...]]`.
-std::optional<RedisEndpoint> NodeEndpoint(std::string_view text, const std::string& default_host, bool by_name) {
+// `ip:port@bus-port[,name[,...]]`: by what it is to be reached, and the other if there is one.
+std::vector<RedisEndpoint> NodeEndpoints(std::string_view text, const std::string& default_host, bool by_name) {
   const std::vector<std::string_view> parts = [&] {
     std::vector<std::string_view> found;
     while (true) {
@@ -37,8 +37,10 @@ std::optional<RedisEndpoint> NodeEndpoint(std::string_view text, const std::stri
     }
   }();
   std::optional<RedisEndpoint> endpoint = EndpointOf(parts[0].substr(0, parts[0].find('@')), default_host);
-  if (endpoint.has_value() && by_name && parts.size() > 1 && !parts[1].empty()) endpoint->host = std::string(parts[1]);
-  return endpoint;
+  if (!endpoint.has_value()) return {};
+  if (parts.size() < 2 || parts[1].empty()) return {*endpoint};
+  const RedisEndpoint named{std::string(parts[1]), endpoint->port};
+  return by_name ? std::vector{named, *endpoint} : std::vector{*endpoint, named};
 }
 
 bool HasFlag(std::string_view flags, std::string_view flag) {
@@ -93,9 +95,10 @@ std::optional<std::vector<ClusterMaster>> ParseClusterNodes(std::string_view tex
     if (fields.size() < kFieldsBeforeSlots) return std::nullopt;
     const std::string& flags = fields[2];
     if (!HasFlag(flags, "master") || HasFlag(flags, "noaddr") || HasFlag(flags, "handshake")) continue;
-    const std::optional<RedisEndpoint> endpoint = NodeEndpoint(fields[1], asked.host, by_name);
-    if (!endpoint.has_value()) return std::nullopt;
-    ClusterMaster master{fields[0], *endpoint, {}};
+    const std::vector<RedisEndpoint> endpoints = NodeEndpoints(fields[1], asked.host, by_name);
+    if (endpoints.empty()) return std::nullopt;
+    ClusterMaster master{.id = fields[0], .endpoint = endpoints.front(), .slots = {}};
+    if (endpoints.size() > 1) master.alias = endpoints.back();
     for (size_t i = kFieldsBeforeSlots; i < fields.size(); ++i) {
       if (!AddSlots(fields[i], master)) return std::nullopt;
     }

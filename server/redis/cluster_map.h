@@ -22,7 +22,8 @@ int HashSlotOf(std::string_view key);
 struct ClusterMaster {
   std::string id;  // stays what it is as long as the node keeps its file
   RedisEndpoint endpoint;
-  std::vector<std::pair<int, int>> slots;  // first and last of each range; none: it has no keys
+  std::vector<std::pair<int, int>> slots;   // first and last of each range; none: it has no keys
+  std::optional<RedisEndpoint> alias = {};  // what else it is called by others
 };
 
 // What CLUSTER NODES says of masters, failed ones among them, by id. `asked` is who said it: nodes may not know their

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/redis/control_record.h"
+#include "server/redis/redis_handshake.h"
 
 namespace larder {
 namespace {
@@ -26,13 +27,8 @@ RedisPipeline Question() {
   return pipeline;
 }
 
-// Of what a record says of a node: enough to tell all nodes, and all lives, apart.
-constexpr size_t kNameDigits = 16;
-std::string Digest(std::string_view identity) {
-  // FNV-1a, 64 bits: identities are random already.
-  uint64_t hash = 14695981039346656037ULL;
-  for (char c : identity) hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
-  return GenerationText(hash);
+bool Contains(const std::vector<MasterLife>& lives, const MasterLife& life) {
+  return std::find(lives.begin(), lives.end(), life) != lives.end();
 }
 
 // An answer to what was asked with ASKING before each command.
@@ -45,12 +41,14 @@ void DropAskingReplies(RedisAnswer& answer) {
 }  // namespace
 
 ClusterRoute::ClusterRoute(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
-                           std::vector<std::string> control_keys, Observer observer)
+                           std::vector<std::string> control_keys, Observer observer, OnMasters on_masters)
     : loop_(loop),
       clock_(clock),
       options_(options),
       control_keys_(std::move(control_keys)),
       observer_(std::move(observer)),
+      on_masters_(std::move(on_masters)),
+      limit_(options.max_pending, options.max_pending_bytes),
       unjudged_(control_keys_.begin(), control_keys_.end()),
       inquirer_(loop, clock,
                 {.role = "the node",
@@ -111,8 +109,8 @@ std::string ClusterRoute::version() const {
 
 std::string ClusterRoute::identity(std::string_view key) const {
   MutexLock lock(&mutex_);
-  const auto found = view_.identities.find(owners_[static_cast<size_t>(HashSlotOf(key))]);
-  return found == view_.identities.end() ? "" : found->second;
+  const auto found = view_.lives.find(owners_[static_cast<size_t>(HashSlotOf(key))]);
+  return found == view_.lives.end() ? "" : found->second;
 }
 
 ScriptForm ClusterRoute::scripts() const {
@@ -136,7 +134,8 @@ void ClusterRoute::Publish() {
   std::vector<std::string> missing;
   bool trying = inquirer_.is_asking();
   for (const auto& [id, node] : nodes_) {
-    view.identities[node.number] = node.connection->identity();
+    view.ids[node.number] = id;
+    view.lives[node.number] = LifeOf(node);
     trying = trying || node.connection->is_trying();
     if (node.master.slots.empty()) continue;
     view.parts.push_back(id);
@@ -173,7 +172,10 @@ void ClusterRoute::OnLoop(RedisLoop::Task task) {
 }
 
 void ClusterRoute::Submit(std::string_view key, RedisOperation operation) {
-  auto errand = std::make_unique<Errand>(Errand{.slot = HashSlotOf(key), .operation = std::move(operation)});
+  absl::StatusOr<PendingLimit::Held> held = limit_.Take(operation.pipeline.bytes());
+  if (!held.ok()) return std::move(operation.done)(std::move(held).status());
+  auto errand = std::make_unique<Errand>(
+      Errand{.slot = HashSlotOf(key), .held = *std::move(held), .operation = std::move(operation)});
   OnLoop([this, errand = std::move(errand)]() mutable { Send(std::move(errand)); });
 }
 
@@ -201,15 +203,21 @@ ClusterRoute::Node* ClusterRoute::Owner(int slot) {
 
 ClusterRoute::Node* ClusterRoute::NodeAt(const RedisEndpoint& endpoint) {
   for (auto& [id, node] : nodes_) {
-    if (node.master.endpoint == endpoint) return &node;
+    if (node.master.endpoint == endpoint || node.master.alias == endpoint) return &node;
   }
   return nullptr;
 }
 
 bool ClusterRoute::IsReady(const Node& node) const { return node.connection->state() == StoreInfo::State::kReady; }
 
+// Not by what a master calls its data, which it may call otherwise as soon as a replica asks for it, while connections
+// from before know the old name. That a master was none for a while shows in the records, which named another instead.
+std::string ClusterRoute::LifeOf(const Node& node) { return std::string(RunIdOf(node.connection->identity())); }
+
 bool ClusterRoute::IsUsable(const Node& node) const {
-  if (!IsReady(node) || node.judged_as.empty() || node.judged_as != node.connection->identity()) return false;
+  if (!IsReady(node) || node.judged_as.empty() || node.judged_as != LifeOf(node)) return false;
+  const MasterLife life = {node.master.id, node.master.endpoint, node.judged_as};
+  if (!Contains(announced_, life) || !Contains(confirmed_, life)) return false;
   MutexLock lock(&mutex_);
   for (const std::string& key : unjudged_) {
     if (owners_[static_cast<size_t>(HashSlotOf(key))] == node.number) return false;
@@ -248,7 +256,7 @@ void ClusterRoute::Send(ErrandPtr errand) {
   Node* const node = errand->once_at.has_value() ? NodeAt(*errand->once_at) : Owner(errand->slot);
   if (node != nullptr) return SendBy(*node, std::move(errand));
   // It was named by another, and will be in the next map.
-  if (errand->hops > 0) return Park(std::move(errand));
+  if (errand->was_named) return Park(std::move(errand));
   absl::Status status = NoOwner(errand->slot);
   Refuse(std::move(errand), std::move(status));
 }
@@ -301,14 +309,20 @@ bool ClusterRoute::SendOn(ErrandPtr& errand, const RedisEndpoint& from, RedisAns
     Park(std::move(errand));
     return true;
   }
-  ++errand->hops;
+  const bool is_known = NodeAt(elsewhere->endpoint) != nullptr;
+  // One that is not in the map yet is waited for, until the deadline.
+  errand->was_named = true;
+  if (is_known) ++errand->hops;
   if (elsewhere->once) {
     errand->once_at = elsewhere->endpoint;
   } else {
-    if (const Node* const node = NodeAt(elsewhere->endpoint)) SetOwner(elsewhere->slot, node->number);
+    if (const Node* const node = NodeAt(elsewhere->endpoint)) {
+      MutexLock lock(&mutex_);
+      SetOwner(elsewhere->slot, node->number);
+    }
     inquirer_.Ask();
   }
-  if (NodeAt(elsewhere->endpoint) != nullptr) {
+  if (is_known) {
     Send(std::move(errand));
   } else {
     inquirer_.Ask();
@@ -329,11 +343,6 @@ void ClusterRoute::NoteError(const RedisEndpoint& from, RedisReplyView reply) {
 }
 
 void ClusterRoute::Park(ErrandPtr errand) {
-  if (parked_.size() >= options_.max_pending) {
-    return Refuse(std::move(errand), absl::ResourceExhaustedError(absl::StrCat("the limit of ", options_.max_pending,
-                                                                               " operations waiting for Redis is "
-                                                                               "reached")));
-  }
   parked_.push_back(std::move(errand));
   ParkLater();
 }
@@ -351,199 +360,6 @@ void ClusterRoute::SendParked() {
   parked.swap(parked_);
   for (ErrandPtr& errand : parked) Send(std::move(errand));
   ParkLater();
-}
-
-// --- The servers ---
-
-std::vector<RedisEndpoint> ClusterRoute::Known() const {
-  std::vector<RedisEndpoint> known;
-  for (const auto& [id, node] : nodes_) {
-    if (IsReady(node)) known.push_back(node.master.endpoint);
-  }
-  for (const auto& [id, node] : nodes_) {
-    if (!IsReady(node)) known.push_back(node.master.endpoint);
-  }
-  for (const RedisEndpoint& seed : options_.cluster) {
-    if (std::find(known.begin(), known.end(), seed) == known.end()) known.push_back(seed);
-  }
-  return known;
-}
-
-std::optional<Inquirer::Refusal> ClusterRoute::TakeMap(const RedisEndpoint& from,
-                                                       const std::vector<RedisReplyPtr>& replies) {
-  for (const RedisReplyPtr& reply : replies) {
-    const RedisReplyView view(reply);
-    if (!view.IsError()) continue;
-    // As Redis says it that runs alone.
-    if (view.ErrorCode() == "ERR") {
-      return Inquirer::Refusal{"it does not run as a Cluster; write redis:// in the URL", true};
-    }
-    return Inquirer::Refusal{std::string(StatusOfReply(view).message()), IsConfigurationError(view.ErrorCode())};
-  }
-  std::optional<std::vector<ClusterMaster>> masters =
-      ParseClusterNodes(RedisReplyView(replies[1]).Text().value_or(""), from, options_.tls.enabled);
-  if (!masters.has_value()) return Inquirer::Refusal{"it does not say which nodes there are"};
-  const bool any =
-      std::any_of(masters->begin(), masters->end(), [](const ClusterMaster& master) { return !master.slots.empty(); });
-  if (!any) return Inquirer::Refusal{"no node of the Cluster has slots"};
-  const std::string_view info = RedisReplyView(replies[0]).Text().value_or("");
-  if (InfoField(info, "cluster_state").value_or("") != "ok") {
-    // It may be cut off from the others, which may have moved on.
-    doubtful_ = std::move(masters);
-    return Inquirer::Refusal{"it says that the Cluster does not work"};
-  }
-  found_ = std::move(masters);
-  return std::nullopt;
-}
-
-void ClusterRoute::OnRound(const absl::Status& status) {
-  std::optional<std::vector<ClusterMaster>> found = std::exchange(found_, std::nullopt);
-  std::optional<std::vector<ClusterMaster>> doubtful = std::exchange(doubtful_, std::nullopt);
-  if (!found.has_value()) found = std::move(doubtful);
-  trouble_ = found.has_value() ? "" : std::string(status.message());
-  if (found.has_value()) {
-    UseMap(*std::move(found));
-    return Judge();
-  }
-  if (nodes_.empty()) {
-    state_.store(StoreInfo::State::kDown);
-    if (observer_ && std::exchange(told_trouble_, trouble_) != trouble_) {
-      observer_(false, absl::StrCat("no connection to Redis at ", address(), ": ", trouble_));
-    }
-  }
-  Publish();
-}
-
-void ClusterRoute::UseMap(std::vector<ClusterMaster> masters) {
-  for (auto next = nodes_.begin(); next != nodes_.end();) {
-    const auto same = std::find_if(masters.begin(), masters.end(), [&](const ClusterMaster& master) {
-      return master.id == next->first && master.endpoint == next->second.master.endpoint;
-    });
-    if (same != masters.end()) {
-      ++next;
-      continue;
-    }
-    // COHERENCE C3: a master no more, or elsewhere. If it is one again, it is so in another life.
-    if (next->second.was_usable) disconnects_.fetch_add(1);
-    Retire(std::move(next->second.connection));
-    next = nodes_.erase(next);
-  }
-  std::array<uint32_t, kHashSlots> owners{};
-  for (ClusterMaster& master : masters) {
-    Node& node = nodes_[master.id];
-    if (node.connection == nullptr) AddNode(node, master.endpoint);
-    for (const auto& [first, last] : master.slots) {
-      std::fill(owners.begin() + first, owners.begin() + last + 1, node.number);
-    }
-    node.master = std::move(master);
-  }
-  for (int slot = 0; slot < kHashSlots; ++slot) SetOwner(slot, owners[static_cast<size_t>(slot)]);
-}
-
-void ClusterRoute::AddNode(Node& node, const RedisEndpoint& endpoint) {
-  node.number = ++last_number_;
-  node.connection =
-      std::make_unique<RedisConnection>(loop_, clock_, OptionsFor(options_, endpoint), std::vector<std::string>(),
-                                        [this](bool ready, const std::string& what) { OnNode(ready, what); });
-  node.connection->Start();
-}
-
-void ClusterRoute::Retire(std::unique_ptr<RedisConnection> connection) {
-  connection->Close();
-  retired_.push_back(std::move(connection));
-  // What it has posted runs before this.
-  loop_->Post([this] {
-    if (!closed_) retired_.pop_front();
-  });
-}
-
-void ClusterRoute::SetOwner(int slot, uint32_t number) {
-  MutexLock lock(&mutex_);
-  uint32_t& owner = owners_[static_cast<size_t>(slot)];
-  if (owner == number) return;
-  if (owner != 0) ++moves_[slot];
-  owner = number;
-}
-
-void ClusterRoute::OnNode(bool ready, const std::string& what) {
-  if (observer_) observer_(ready, what);
-  // Who is a master now, and since when.
-  inquirer_.Ask();
-  for (auto& [id, node] : nodes_) {
-    const bool is_usable = IsUsable(node);
-    if (std::exchange(node.was_usable, is_usable) && !is_usable) disconnects_.fetch_add(1);
-  }
-  Publish();
-}
-
-// --- The lives that records know ---
-
-RecordedServers ClusterRoute::Servers() const {
-  std::vector<std::string> there;
-  std::vector<std::string> unknown;
-  for (const auto& [id, node] : nodes_) {
-    const std::string name = id.substr(0, kNameDigits);
-    if (IsReady(node)) {
-      there.push_back(absl::StrCat(name, ":", Digest(node.connection->identity())));
-    } else if (!node.master.slots.empty()) {
-      // One that has lost its slots to another is not waited for.
-      unknown.push_back(name);
-    }
-  }
-  MutexLock lock(&mutex_);
-  // Whoever will have those slots is not known either.
-  if (std::find(owners_.begin(), owners_.end(), 0u) != owners_.end()) unknown.emplace_back("?");
-  return {absl::StrJoin(there, ","), absl::StrJoin(unknown, ",")};
-}
-
-void ClusterRoute::AddEnsure(RedisPipeline& pipeline, const std::string& control_key) const {
-  larder::AddEnsure(pipeline, control_key, Servers());
-}
-
-// Right after the map was found, so that what looks lost is not only what was not heard of yet.
-void ClusterRoute::Judge() {
-  if (judging_ != 0) {
-    judge_again_ = true;
-    return;
-  }
-  std::map<std::string, std::string> lives;
-  for (const auto& [id, node] : nodes_) {
-    if (IsReady(node)) lives[id] = node.connection->identity();
-  }
-  ++judging_;
-  for (const std::string& key : control_keys_) {
-    Node* const node = Owner(HashSlotOf(key));
-    if (node == nullptr || !IsReady(*node)) {
-      unjudged_.insert(key);
-      continue;
-    }
-    ++judging_;
-    RedisPipeline pipeline;
-    AddEnsure(pipeline, key);
-    node->connection->Submit({std::move(pipeline), DeadlineFor(0),
-                              [this, key, lives, from = node->master.endpoint](absl::StatusOr<RedisAnswer> answer) {
-                                const bool answered = answer.ok();
-                                if (answered && !RedisReplyView(answer->replies.back()).IsError()) {
-                                  unjudged_.erase(key);
-                                } else {
-                                  unjudged_.insert(key);
-                                  if (answered) NoteError(from, RedisReplyView(answer->replies.back()));
-                                }
-                                EndJudging(lives);
-                              }});
-  }
-  EndJudging(lives);
-}
-
-void ClusterRoute::EndJudging(const std::map<std::string, std::string>& lives) {
-  if (closed_ || --judging_ != 0) return;
-  for (const auto& [id, life] : lives) {
-    const auto found = nodes_.find(id);
-    if (found != nodes_.end()) found->second.judged_as = life;
-  }
-  for (auto& [id, node] : nodes_) node.was_usable = IsUsable(node);
-  Publish();
-  if (std::exchange(judge_again_, false)) Judge();
 }
 
 }  // namespace larder

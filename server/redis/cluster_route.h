@@ -20,6 +20,8 @@
 #include "server/redis/cluster_map.h"
 #include "server/redis/control_record.h"
 #include "server/redis/inquirer.h"
+#include "server/redis/master_life.h"
+#include "server/redis/pending_limit.h"
 #include "server/redis/redis_connection.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_route.h"
@@ -37,9 +39,9 @@ class ClusterRoute final : public RedisRoute {
   using Observer = RedisConnection::Observer;
 
   // The pointers must outlive this; `control_keys` are the control records to keep; `observer` may be empty, and is
-  // told of each master.
+  // told of each master; `on_masters` is called on the loop's thread.
   ClusterRoute(RedisLoop* loop, const Clock* clock, const RedisOptions& options, std::vector<std::string> control_keys,
-               Observer observer);
+               Observer observer, OnMasters on_masters);
   ~ClusterRoute() override;
 
   void Start() override;
@@ -58,25 +60,30 @@ class ClusterRoute final : public RedisRoute {
   bool is_cluster() const override { return true; }
   // The ids of the masters that have slots.
   std::vector<std::string> parts() const override;
+  std::string PartOf(std::string_view key) const override;
   void SubmitTo(std::string_view part, RedisOperation operation) override;
   std::optional<RedisEndpoint> any_server() const override;
   void AddEnsure(RedisPipeline& pipeline, const std::string& control_key) const override;
   // Does nothing: what an answer says of its server is seen here.
   void Reconnect(const std::string&) override {}
+  // Looks at once who has what.
+  void Follow() override;
 
  private:
   struct Node {
     uint32_t number = 0;
     ClusterMaster master;
     std::unique_ptr<RedisConnection> connection;
-    std::string judged_as;  // the identity that the control records know; empty: none
+    std::string judged_as;  // the life that the control records know; empty: none
     bool was_usable = false;
   };
   // An operation on its way.
   struct Errand {
     int slot = 0;
+    PendingLimit::Held held;
     RedisOperation operation;
     int hops = 0;
+    bool was_named = false;                     // somebody else to ask, who may not be in the map yet
     std::optional<RedisEndpoint> once_at = {};  // who is to be asked this time only; none: who has the slot
   };
   using ErrandPtr = std::unique_ptr<Errand>;
@@ -84,7 +91,8 @@ class ClusterRoute final : public RedisRoute {
   struct View {
     std::vector<std::string> parts;
     std::vector<RedisEndpoint> usable;
-    std::map<uint32_t, std::string> identities;  // of masters, by number
+    std::map<uint32_t, std::string> ids;    // of masters, by number
+    std::map<uint32_t, std::string> lives;  // the same
     std::string version;
     ScriptForm scripts;
     std::string detail = "not connected yet";
@@ -95,6 +103,8 @@ class ClusterRoute final : public RedisRoute {
   Node* Owner(int slot);
   Node* NodeAt(const RedisEndpoint& endpoint);
   bool IsReady(const Node& node) const;
+  // The run id of the process.
+  static std::string LifeOf(const Node& node);
   bool IsUsable(const Node& node) const;
   // All that have slots can be used.
   bool IsWhole() const;
@@ -120,8 +130,13 @@ class ClusterRoute final : public RedisRoute {
   void AddNode(Node& node, const RedisEndpoint& endpoint);
   std::vector<RedisEndpoint> Known() const;
   void Retire(std::unique_ptr<RedisConnection> connection);
-  void SetOwner(int slot, uint32_t number);
+  void SetOwner(int slot, uint32_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNode(bool ready, const std::string& what);
+
+  // Tells from which masters entries are read, if they are others than before.
+  void Announce();
+  // Some may be usable that were not.
+  void OnUsable();
 
   // Makes sure that the control records know all lives.
   void Judge();
@@ -134,6 +149,8 @@ class ClusterRoute final : public RedisRoute {
   const RedisOptions options_;
   const std::vector<std::string> control_keys_;
   const Observer observer_;
+  const OnMasters on_masters_;
+  PendingLimit limit_;
 
   std::atomic<StoreInfo::State> state_{StoreInfo::State::kConnecting};
   std::atomic<int64_t> disconnects_{0};
@@ -145,6 +162,8 @@ class ClusterRoute final : public RedisRoute {
 
   bool closed_ = false;
   std::map<std::string, Node> nodes_;  // by id
+  std::vector<MasterLife> announced_;  // the last that were told of
+  std::vector<MasterLife> confirmed_;  // the last that were confirmed
   uint32_t last_number_ = 0;
   std::deque<std::unique_ptr<RedisConnection>> retired_;  // to be destroyed, in this order
   std::map<int, uint64_t> moves_;                         // how often a slot has changed its owner

@@ -70,9 +70,9 @@ void AddControlRead(RedisPipeline& pipeline, const std::string& control_key, uin
   pipeline.Add({"ZRANGEBYSCORE", control_key, absl::StrCat("(", epoch), "+inf", "WITHSCORES"});
 }
 
-void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers) {
-  pipeline.BeginScript(Script::kEnsure, 1, 3).Arg(control_key).Arg(GenerationText(RandomNonZeroBits()));
-  pipeline.Arg(servers.there).Arg(servers.unknown);
+void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers, bool answers) {
+  pipeline.BeginScript(Script::kEnsure, 1, 4).Arg(control_key).Arg(GenerationText(RandomNonZeroBits()));
+  pipeline.Arg(servers.there).Arg(servers.unknown).Arg(answers ? "1" : "0");
 }
 
 absl::StatusOr<std::optional<ControlRange>> ParseControlRange(RedisReplyView reply) {

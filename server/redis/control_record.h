@@ -36,8 +36,9 @@ struct RecordedServers {
   std::string unknown = {};  // names of those that cannot be asked
 };
 
-// Adds the script that makes the record if there is none made on those servers; it answers a whole range.
-void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers);
+// Adds the script that makes the record if there is none made on those servers; it answers a whole range, or nothing.
+void AddEnsure(RedisPipeline& pipeline, const std::string& control_key, const RecordedServers& servers,
+               bool answers = true);
 
 // Nothing if there is no record. UNAVAILABLE if it is of a format that this release does not know; INTERNAL if it is
 // no record at all.

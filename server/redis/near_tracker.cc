@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/planted.h"
 #include "server/redis/control_record.h"
+#include "server/redis/tracking_commands.h"
 
 namespace larder {
 namespace {
@@ -137,15 +138,6 @@ void NearTracker::BeginTracking() {
   for (size_t i = 0; i < pipeline.size(); ++i) session_->Send(kScriptId + i, pipeline.command(i));
 }
 
-std::string_view NearTracker::TrackingCommand(RedisPipeline& pipeline) const {
-  // Not NOLOOP: where another has touched a key in the same turn, Redis would keep that to itself too.
-  pipeline.Begin(4 + 4 * namespaces_.size()).Arg("CLIENT").Arg("TRACKING").Arg("ON").Arg("BCAST");
-  for (const auto& [name, keys] : namespaces_) {
-    pipeline.Arg("PREFIX").Arg(keys.entry_prefix).Arg("PREFIX").Arg(keys.control);
-  }
-  return pipeline.command(0);
-}
-
 void NearTracker::OnReply(uint64_t id, RedisReplyPtr reply) {
   if (id == kServerId) return OnServer(std::move(reply));
   if (id >= kScriptId) return OnScript(kScripts[id - kScriptId], RedisReplyView(reply));
@@ -171,7 +163,8 @@ void NearTracker::OnScript(Script script, RedisReplyView reply) {
   // In the old protocol Redis would agree, and say nothing.
   if (!speaks_resp3_) return Listen("it does not speak RESP3 here");
   RedisPipeline pipeline;
-  session_->Send(kTrackingId, TrackingCommand(pipeline));
+  AddTracking(pipeline, namespaces_);
+  session_->Send(kTrackingId, pipeline.command(0));
 }
 
 void NearTracker::OnTracking(RedisReplyView reply) {
@@ -202,15 +195,9 @@ void NearTracker::OnPush(RedisReplyView push) {
 }
 
 void NearTracker::OnKeyChanged(std::string_view key) {
-  // `<prefix>:<namespace>:e:<key>` or `<prefix>:{<namespace>}:ctl`: a namespace's name holds no colon.
-  if (!key.starts_with(options_.prefix)) return;
-  std::string_view rest = key.substr(options_.prefix.size());
-  if (rest.starts_with(":{")) return RenewSoon();
-  const size_t end = rest.find(':', 1);
-  if (end == std::string_view::npos) return;
-  const auto found = namespaces_.find(std::string(rest.substr(1, end - 1)));
-  if (found == namespaces_.end() || !key.starts_with(found->second.entry_prefix)) return;
-  holder_->OnChanged(found->first, key.substr(found->second.entry_prefix.size()));
+  const ChangedKey changed = ParseChangedKey(key, options_.prefix, namespaces_);
+  if (changed.kind == ChangedKey::Kind::kControlRecord) return RenewSoon();
+  if (changed.kind == ChangedKey::Kind::kEntry) holder_->OnChanged(*changed.name_space, changed.key);
 }
 
 void NearTracker::RenewSoon() {
@@ -295,7 +282,8 @@ void NearTracker::LookAgain() {
   if (sent_nanos_ - looked_nanos_ < options_.look_again_nanos) return;
   looked_nanos_ = sent_nanos_;
   RedisPipeline pipeline;
-  session_->Send(kLookId, TrackingCommand(pipeline));
+  AddTracking(pipeline, namespaces_);
+  session_->Send(kLookId, pipeline.command(0));
 }
 
 void NearTracker::OnRenewal(RedisReplyView reply) {

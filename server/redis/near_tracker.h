@@ -26,6 +26,7 @@
 #include "server/redis/redis_reply.h"
 #include "server/redis/redis_session.h"
 #include "server/redis/store_commands.h"
+#include "server/redis/tracker.h"
 #include "server/store/store.h"
 
 namespace larder {
@@ -33,18 +34,12 @@ namespace larder {
 // COHERENCE N1, N2: a connection on which Redis says which keys change (broadcast tracking by prefix), and on which the
 // control records are read again and again. Redis hands out what it has to say in order, so that once an answer is
 // here, so is every change that was acknowledged to anybody before the question was sent. The same questions keep the
-// process registered (COHERENCE S1), and once answered are what it acknowledges others' STRONG writes by (S2). Belongs
-// to the loop's thread, but for tracks() and the next two.
+// process registered (COHERENCE S1), and once answered are what it acknowledges others' STRONG writes by (S2).
 //
 // Where Redis refuses to say so, or speaks only the old protocol, replicas tell each other (COHERENCE N6): on a second
 // connection, by way of channels. near_tracker_channel.cc is about that alone.
-class NearTracker final : private RedisSession::Listener {
+class NearTracker final : public Tracker, private RedisSession::Listener {
  public:
-  // Told, in a sentence, of a refusal that somebody must change a configuration for. Once for each turn to the worse.
-  using OnTrouble = std::function<void(const std::string& what)>;
-  // The namespace's control record is another than the holder knows, or is gone: to be read, or made, by way of the
-  // connection whose answers are in order with all others, and handed to the holder.
-  using OnUnknown = std::function<void(const std::string& name_space)>;
   // The identity of the server that the store itself speaks to. Any thread.
   using StoreIdentity = std::function<std::string()>;
   // The master that was found here is another than that, or may not be the master any more, so that the store had
@@ -59,24 +54,16 @@ class NearTracker final : private RedisSession::Listener {
               StoreIdentity store_identity, OnOtherServer on_other_server, OnUnknown on_unknown, OnTrouble on_trouble);
   ~NearTracker() override;
 
-  // Once; `holder` must outlive this, or Close().
-  void Start(NearHolder* holder);
-  // For good. Nothing is told any more.
-  void Close();
-  // Asks for everything that is needed to be current, now or in a moment. Does nothing while it does not track.
-  void RenewSoon();
-  // COHERENCE S2: `asker` wants to be told once what was written before now has been taken in. While it does not track
-  // nobody is told anything.
-  void Acknowledge(uint64_t asker, uint64_t round);
-  // Redis may be elsewhere now: gives up a connection to another place than that, and connects again.
-  void Follow();
+  void Start(NearHolder* holder) override;
+  void Close() override;
+  void RenewSoon() override;
+  void Acknowledge(uint64_t asker, uint64_t round) override;
+  // Gives up a connection to another place than Redis is at, and connects again.
+  void Follow() override;
 
-  // Whether the holder is being told. Any thread.
-  bool tracks() const { return tracks_.load(); }
-  // Whether, while it tracks, replicas tell each other. Any thread.
-  bool by_channel() const { return by_channel_.load(); }
-  // Why Redis refuses to tell, and what follows from it; empty while it does, or has not been asked. Any thread.
-  std::string refusal() const;
+  bool tracks() const override { return tracks_.load(); }
+  bool by_channel() const override { return by_channel_.load(); }
+  std::string refusal() const override;
 
  private:
   void OnConnected() override;
@@ -90,7 +77,6 @@ class NearTracker final : private RedisSession::Listener {
   void AskServer();
   void OnServer(RedisReplyPtr reply);
   void BeginTracking();
-  std::string_view TrackingCommand(RedisPipeline& pipeline) const;
   void OnScript(Script script, RedisReplyView reply);
   void OnTracking(RedisReplyView reply);
   void Begin();

@@ -28,6 +28,8 @@ struct RedisServerFacts {
 std::string ServerIdentity(std::string_view server, std::string_view replication);
 // Whether scripts may say that they run when memory is out. Of what INFO says of the server.
 bool KnowsScriptFlags(std::string_view server);
+// Of an identity, what names the process alone: what it calls its data changes too when a replica first asks for it.
+std::string_view RunIdOf(std::string_view identity);
 
 // Logs in, selects the database, finds out what the server is, loads the scripts, and makes sure that every namespace
 // has a control record made on this very server. Belongs to one thread; knows no socket.

@@ -80,6 +80,11 @@ class RedisRoute {
   virtual bool is_cluster() const = 0;
   // The servers that share the keys among them, by names without a colon, in an order that stays.
   virtual std::vector<std::string> parts() const = 0;
+  // The one that has the key, as far as is known; empty: none, or there is but one.
+  virtual std::string PartOf(std::string_view key) const {
+    static_cast<void>(key);
+    return {};
+  }
   // As Submit, to that server; UNAVAILABLE where it is none of them.
   virtual void SubmitTo(std::string_view part, RedisOperation operation) = 0;
   // A server that can be connected to now, for what any of them can do.

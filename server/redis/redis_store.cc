@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/redis/cluster_route.h"
+#include "server/redis/cluster_tracker.h"
+#include "server/redis/near_tracker.h"
 #include "server/redis/redis_connection.h"
 #include "server/store/random_bits.h"
 
@@ -50,14 +52,7 @@ RedisStore::RedisStore(const Clock* clock, Parts parts)
             if (warn) warn(absl::StrCat("Redis does not tell of loads that end, so callers wait in vain: ", what));
           }),
       news_loop_(clock),
-      tracker_(
-          &news_loop_, clock, options_, Where(), &namespaces_, &membership_,
-          [this] { return route_->identity(membership_.names.record); },
-          [this](const std::string& why) { loop_.Post([this, why] { route_->Reconnect(why); }); },
-          [this](const std::string& name) { Inform(holder_.load(), name); },
-          [warn = warn_](const std::string& what) {
-            if (warn) warn(what);
-          }),
+      tracker_(MakeTracker()),
       member_subscriber_(
           &news_loop_, clock, options_, Where(),
           {membership_.names.sync_channel, AckChannel(membership_.names, membership_.names.id)},
@@ -82,10 +77,40 @@ std::unique_ptr<RedisRoute> RedisStore::MakeRoute(std::function<void(std::string
     if (const auto& tell = ready ? inform : warn) tell(what);
   };
   if (!options_.cluster.empty()) {
-    return std::make_unique<ClusterRoute>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer));
+    return std::make_unique<ClusterRoute>(
+        &loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
+        [this](std::vector<MasterLife> masters, std::function<void()> confirm) { OnMastersOf(masters, confirm); });
   }
   return std::make_unique<RedisConnection>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
                                            finder_.get());
+}
+
+std::unique_ptr<Tracker> RedisStore::MakeTracker() {
+  const auto on_unknown = [this](const std::string& name) { Inform(holder_.load(), name); };
+  const auto on_trouble = [warn = warn_](const std::string& what) {
+    if (warn) warn(what);
+  };
+  if (route_->is_cluster()) {
+    return std::make_unique<ClusterTracker>(
+        &news_loop_, clock_, options_, &namespaces_, &membership_,
+        ClusterTracker::Parts{.owner_of = [this](std::string_view key) { return route_->PartOf(key); },
+                              .look_again = [this] { loop_.Post([this] { route_->Follow(); }); },
+                              .on_unknown = on_unknown,
+                              .on_trouble = on_trouble});
+  }
+  return std::make_unique<NearTracker>(
+      &news_loop_, clock_, options_, Where(), &namespaces_, &membership_,
+      [this] { return route_->identity(membership_.names.record); },
+      [this](const std::string& why) { loop_.Post([this, why] { route_->Reconnect(why); }); }, on_unknown, on_trouble);
+}
+
+void RedisStore::OnMastersOf(const std::vector<MasterLife>& masters, const std::function<void()>& confirm) {
+  subscriber_.Follow();
+  news_loop_.Post([this, masters, confirm] {
+    tracker_->SetMasters(masters);
+    if (hears_members_.load()) member_subscriber_.Follow();
+    confirm();
+  });
 }
 
 std::function<std::optional<RedisEndpoint>()> RedisStore::Where() const {
@@ -98,7 +123,7 @@ void RedisStore::Follow() {
   route_->Follow();
   subscriber_.Follow();
   news_loop_.Post([this] {
-    tracker_.Follow();
+    tracker_->Follow();
     if (hears_members_.load()) member_subscriber_.Follow();
   });
 }
@@ -115,7 +140,7 @@ absl::Status RedisStore::Start() {
 void RedisStore::Shutdown() {
   // Refused the second time, which changes nothing.
   news_loop_.Post([this] {
-    tracker_.Close();
+    tracker_->Close();
     member_subscriber_.Close();
   });
   news_loop_.Stop();
@@ -146,9 +171,7 @@ void RedisStore::SetWakeListener(WakeListener listener) {
 void RedisStore::SetNearHolder(NearHolder* holder) {
   holder_.store(holder);
   HearMembers();
-  // Of a Cluster nobody tells yet.
-  if (route_->is_cluster()) return;
-  news_loop_.Post([this, holder] { tracker_.Start(holder); });
+  news_loop_.Post([this, holder] { tracker_->Start(holder); });
 }
 
 void RedisStore::Inform(NearHolder* holder, const std::string& name_space) {
@@ -158,7 +181,7 @@ void RedisStore::Inform(NearHolder* holder, const std::string& name_space) {
                 if (!update.ok()) return;
                 holder->OnControl(name_space, *update);
                 if (holder->Known(name_space).generation != update->generation) return;
-                news_loop_.Post([this] { tracker_.RenewSoon(); });
+                news_loop_.Post([this] { tracker_->RenewSoon(); });
               });
 }
 
@@ -275,9 +298,9 @@ struct RedisStore::Description {
 };
 
 std::string RedisStore::CoherenceAdvice() const {
-  const std::string refusal = tracker_.refusal();
+  const std::string refusal = tracker_->refusal();
   if (refusal.empty()) return {};
-  if (tracker_.by_channel()) {
+  if (tracker_->by_channel()) {
     return absl::StrCat(refusal,
                         ": what others than Larder write, and what Redis evicts, is not noticed in near tiers; use ",
                         "Redis 6 or later, and let the ACL user run client|tracking");

@@ -18,7 +18,7 @@
 #include "server/redis/channel_subscriber.h"
 #include "server/redis/control_commands.h"
 #include "server/redis/master_finder.h"
-#include "server/redis/near_tracker.h"
+#include "server/redis/master_life.h"
 #include "server/redis/own_membership.h"
 #include "server/redis/redis_loop.h"
 #include "server/redis/redis_options.h"
@@ -26,6 +26,7 @@
 #include "server/redis/scan_commands.h"
 #include "server/redis/scripts.h"
 #include "server/redis/store_commands.h"
+#include "server/redis/tracker.h"
 #include "server/store/store.h"
 #include "server/store/zstd_codec.h"
 
@@ -80,8 +81,8 @@ class RedisStore final : public Store {
   void SetWakeListener(WakeListener listener) override;
   // Told on a thread of its own, so that a long answer to others keeps no news back.
   void SetNearHolder(NearHolder* holder) override;
-  bool tracks() const override { return tracker_.tracks(); }
-  bool tells_own_writes_alone() const override { return tracker_.by_channel(); }
+  bool tracks() const override { return tracker_->tracks(); }
+  bool tells_own_writes_alone() const override { return tracker_->by_channel(); }
   std::string CoherenceAdvice() const override;
   void Register(MemberTerms terms, StoreCallback<Registration> done) override;
   void Sync(uint64_t round, StoreCallback<SyncResult> done) override;
@@ -197,14 +198,23 @@ class RedisStore final : public Store {
   // of several is begun on the store's thread, and so ends there.
   void OnLoop(RedisLoop::Task task);
   void ReadApart(const NamespaceKeys& name_space, ReadRequest request, StoreCallback<ReadResult> done);
+  struct ApartRead {
+    ReadResult read;
+    int64_t entries_sent_nanos = 0;  // when the last of them was asked for
+    int64_t control_sent_nanos = 0;
+  };
   void TakeEntry(const NamespaceKeys& name_space, size_t i, absl::StatusOr<RedisAnswer> answer,
-                 Gathering<ReadResult>& gathering);
+                 Gathering<ApartRead>& gathering);
   void LookApart(LookCall call);
   void LookAtOne(const NamespaceKeys& name_space, std::string key, size_t head_bytes, OperationDeadline deadline,
                  StoreCallback<StoredItem> done);
+  struct SentUpdate {
+    ControlUpdate update;
+    int64_t sent_nanos = 0;  // not later than it was asked for
+  };
   // What is later than `known`.
   void AskUpdate(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
-                 StoreCallback<ControlUpdate> done);
+                 StoreCallback<SentUpdate> done);
   // That, and what a script over an entry with one of these tags needs to be told.
   struct FactsCall {
     const NamespaceKeys* name_space;
@@ -260,6 +270,9 @@ class RedisStore final : public Store {
   std::function<std::optional<RedisEndpoint>()> Where() const;
   std::unique_ptr<MasterFinder> MakeFinder();
   std::unique_ptr<RedisRoute> MakeRoute(std::function<void(std::string_view)> inform);
+  std::unique_ptr<Tracker> MakeTracker();
+  // Of a Cluster: entries are read from these from now on.
+  void OnMastersOf(const std::vector<MasterLife>& masters, const std::function<void()>& confirm);
   // Another master was named.
   void Follow();
 
@@ -300,7 +313,7 @@ class RedisStore final : public Store {
   RedisLoop news_loop_;
   std::atomic<NearHolder*> holder_{nullptr};
   // Both on news_loop_, where the answers to others' questions keep nothing back.
-  NearTracker tracker_;
+  const std::unique_ptr<Tracker> tracker_;
   ChannelSubscriber member_subscriber_;
 };
 

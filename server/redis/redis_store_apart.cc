@@ -19,21 +19,26 @@ void RedisStore::OnLoop(RedisLoop::Task task) {
   if (!loop_.Post(std::move(task))) std::move(task)();
 }
 
-// COHERENCE N4: what is judged by was asked for after the call was made. It need not be newer than the entries: what
-// was invalidated between the two was so during the call.
+// COHERENCE N4: what is judged by was asked for after the call was made. It need not be newer than the entries where it
+// tells of invalidations, as those between the two were made during the call. But an entry that had to wait may be that
+// of a master which lost what was acknowledged before, and the generation that says so is set before that answers.
 void RedisStore::ReadApart(const NamespaceKeys& name_space, ReadRequest request, StoreCallback<ReadResult> done) {
-  auto gathering = std::make_shared<Gathering<ReadResult>>();
-  gathering->result.entries.resize(request.keys.size());
+  const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
+  auto gathering = std::make_shared<Gathering<ApartRead>>();
+  gathering->result.read.entries.resize(request.keys.size());
   gathering->left = request.keys.size() + 1;
-  gathering->done = [count = request.keys.size(), done = std::move(done)](absl::StatusOr<ReadResult> result) mutable {
-    // Where there is more than one key, those of a node that is away are the only ones that are.
-    if (result.ok() && count == 1 && !result->withheld.empty()) {
-      return std::move(done)(absl::UnavailableError("the node of the Redis Cluster that has the key is not available"));
-    }
-    std::move(done)(std::move(result));
+  gathering->done = [this, keys = &name_space, known = request.known, deadline,
+                     done = std::move(done)](absl::StatusOr<ApartRead> got) mutable {
+    if (!got.ok()) return std::move(done)(std::move(got).status());
+    if (got->entries_sent_nanos <= got->control_sent_nanos) return std::move(done)(std::move(got->read));
+    AskUpdate(*keys, known, deadline,
+              [read = std::move(got->read), done = std::move(done)](absl::StatusOr<SentUpdate> update) mutable {
+                if (!update.ok()) return std::move(done)(std::move(update).status());
+                read.control = std::move(update->update);
+                std::move(done)(std::move(read));
+              });
   };
-  OnLoop([this, keys = &name_space, request = std::move(request), gathering]() mutable {
-    const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
+  OnLoop([this, keys = &name_space, deadline, request = std::move(request), gathering]() mutable {
     for (size_t i = 0; i < request.keys.size(); ++i) {
       route_->Submit(keys->entry_prefix + request.keys[i],
                      {EntryReadCommands(*keys, request.keys[i]), deadline,
@@ -41,32 +46,38 @@ void RedisStore::ReadApart(const NamespaceKeys& name_space, ReadRequest request,
                         TakeEntry(*keys, i, std::move(answer), *gathering);
                       }});
     }
-    AskUpdate(*keys, request.known, deadline, [gathering](absl::StatusOr<ControlUpdate> update) {
-      if (update.ok()) gathering->result.control = *std::move(update);
+    AskUpdate(*keys, request.known, deadline, [gathering](absl::StatusOr<SentUpdate> update) {
+      if (update.ok()) {
+        gathering->result.read.control = std::move(update->update);
+        gathering->result.control_sent_nanos = update->sent_nanos;
+      }
       gathering->Arrive(update.status());
     });
   });
 }
 
 void RedisStore::TakeEntry(const NamespaceKeys& name_space, size_t i, absl::StatusOr<RedisAnswer> answer,
-                           Gathering<ReadResult>& gathering) {
+                           Gathering<ApartRead>& gathering) {
+  ReadResult& read = gathering.result.read;
   absl::Status status = answer.status();
   if (answer.ok()) {
     const RedisReplyView value(answer->replies[1]);
     if (value.IsError() && value.ErrorCode() != "WRONGTYPE") {
       status = ErrorOf(value);
     } else {
-      gathering.result.entries[i] = Decode(name_space, value, RedisReplyView(answer->replies[0]), answer->sent_nanos);
+      read.entries[i] = Decode(name_space, value, RedisReplyView(answer->replies[0]), answer->sent_nanos);
+      int64_t& last = gathering.result.entries_sent_nanos;
+      last = std::max(last, answer->sent_nanos);
     }
   }
-  if (!absl::IsUnavailable(status) || gathering.result.entries.size() == 1) return gathering.Arrive(status);
-  std::vector<size_t>& withheld = gathering.result.withheld;
-  withheld.insert(std::lower_bound(withheld.begin(), withheld.end(), i), i);
+  // Where there is more than one key, those of a node that is away are the only ones that are.
+  if (!absl::IsUnavailable(status) || read.entries.size() == 1) return gathering.Arrive(status);
+  read.withheld.insert(std::lower_bound(read.withheld.begin(), read.withheld.end(), i), i);
   gathering.Arrive();
 }
 
 void RedisStore::AskUpdate(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
-                           StoreCallback<ControlUpdate> done) {
+                           StoreCallback<SentUpdate> done) {
   RedisPipeline commands;
   AddControlRead(commands, name_space.control, AskedFrom(known));
   route_->Submit(
@@ -78,8 +89,14 @@ void RedisStore::AskUpdate(const NamespaceKeys& name_space, ClockPosition known,
          absl::StatusOr<std::optional<ControlUpdate>> update =
              TakeControl(*keys, known, RedisReplyView(answer->replies.back()), answer->order, again);
          if (!update.ok()) return std::move(done)(std::move(update).status());
-         if (update->has_value()) return std::move(done)(**std::move(update));
-         AskControl(*keys, std::move(again), deadline, std::move(done));
+         const int64_t sent_nanos = answer->sent_nanos;
+         if (update->has_value()) return std::move(done)(SentUpdate{**std::move(update), sent_nanos});
+         // Later still.
+         AskControl(*keys, std::move(again), deadline,
+                    [sent_nanos, done = std::move(done)](absl::StatusOr<ControlUpdate> asked) mutable {
+                      if (!asked.ok()) return std::move(done)(std::move(asked).status());
+                      std::move(done)(SentUpdate{*std::move(asked), sent_nanos});
+                    });
        }});
 }
 
@@ -140,7 +157,17 @@ void RedisStore::LookApart(LookCall call) {
   auto gathering = std::make_shared<Gathering<LookResult>>();
   gathering->result.items.resize(call.keys.size());
   gathering->left = call.keys.size() + 1;
-  gathering->done = std::move(call.done);
+  // As it is judged by what is found here, that is not older than the entries.
+  gathering->done = [this, keys = call.name_space, known = call.known, deadline = call.deadline,
+                     done = std::move(call.done)](absl::StatusOr<LookResult> found) mutable {
+    if (!found.ok()) return std::move(done)(std::move(found).status());
+    AskUpdate(*keys, known, deadline,
+              [found = *std::move(found), done = std::move(done)](absl::StatusOr<SentUpdate> update) mutable {
+                if (!update.ok()) return std::move(done)(std::move(update).status());
+                found.control = std::move(update->update);
+                std::move(done)(std::move(found));
+              });
+  };
   OnLoop([this, call = std::move(call), gathering]() mutable {
     for (size_t i = 0; i < call.keys.size(); ++i) {
       LookAtOne(*call.name_space, std::move(call.keys[i]), kUsualHeadBytes, call.deadline,
@@ -149,10 +176,7 @@ void RedisStore::LookApart(LookCall call) {
                   gathering->Arrive(item.status());
                 });
     }
-    AskUpdate(*call.name_space, call.known, call.deadline, [gathering](absl::StatusOr<ControlUpdate> update) {
-      if (update.ok()) gathering->result.control = *std::move(update);
-      gathering->Arrive(update.status());
-    });
+    gathering->Arrive();
   });
 }
 

@@ -68,7 +68,7 @@ void RedisStore::JudgeWrite(const std::shared_ptr<ApartWrite>& write) {
   const bool is_plain = write->request.condition.kind == Condition::Kind::kNone;
   const auto ask = [this, write, is_plain] {
     std::vector<std::string> tags;
-    if (is_plain) AddTags(write->request.entry->tags(), tags);
+    if (is_plain || write->request.as_of.has_value()) AddTags(write->request.entry->tags(), tags);
     if (write->found.kind == StoredItem::Kind::kEntry) AddTags(write->found.head->tags(), tags);
     AskFacts({write->name_space, write->request.known, std::move(tags), write->deadline,
               [this, write](absl::StatusOr<ControlFacts> facts) {

@@ -60,7 +60,7 @@ void RedisStore::OnMemberMessage(std::string_view channel, std::string_view mess
   if (!said.has_value()) return;
   const auto& [from, round] = *said;
   if (channel == membership_.names.sync_channel) {
-    if (from != membership_.names.id) tracker_.Acknowledge(from, round);
+    if (from != membership_.names.id) tracker_->Acknowledge(from, round);
     return;
   }
   SyncListener listener;

@@ -99,7 +99,11 @@ void RedisStore::LookAgain(LookCall call, std::vector<LongHead> again) {
 
 void RedisStore::ScanKeys(const NamespaceKeys& name_space, std::string_view cursor, int count,
                           OperationDeadline deadline, StoreCallback<ScannedKeys> done) {
-  std::optional<ScanPlace> place = ScanPlaceOf(cursor, route_->parts());
+  const std::vector<std::string> parts = route_->parts();
+  if (parts.empty()) return std::move(done)(absl::UnavailableError("no node of the Redis Cluster is known yet"));
+  // The last that there were have gone.
+  if (IsPastAll(cursor, parts)) return std::move(done)(ScannedKeys{});
+  std::optional<ScanPlace> place = ScanPlaceOf(cursor, parts);
   if (!place.has_value()) return std::move(done)(absl::InvalidArgumentError("cursor: not one of this store"));
   RedisPipeline commands = ScanCommands(name_space, place->cursor, count);
   const std::string part = place->part;

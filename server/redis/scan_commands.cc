@@ -28,6 +28,12 @@ std::string WithoutWildcards(std::string_view text) {
 
 }  // namespace
 
+bool IsPastAll(std::string_view cursor, const std::vector<std::string>& parts) {
+  const size_t colon = cursor.find(':');
+  return !parts.back().empty() && colon != std::string_view::npos && IsServerCursor(cursor.substr(colon + 1)) &&
+         cursor.substr(0, colon) > parts.back();
+}
+
 std::optional<ScanPlace> ScanPlaceOf(std::string_view cursor, const std::vector<std::string>& parts) {
   const size_t colon = cursor.find(':');
   ScanPlace place;

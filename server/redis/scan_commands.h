@@ -27,6 +27,8 @@ struct ScanPlace {
 // start. A server that is gone has given its keys to the others: its place is the next one's start. None if it is no
 // such cursor, or there is no server.
 std::optional<ScanPlace> ScanPlaceOf(std::string_view cursor, const std::vector<std::string>& parts);
+// Whether it is a cursor of servers that come after all there are: their keys are the others'. `parts`: not empty.
+bool IsPastAll(std::string_view cursor, const std::vector<std::string>& parts);
 // The cursor that the scan answers, by the one that the server did; empty: the end.
 std::string CursorAfter(const ScanPlace& place, std::string cursor);
 

@@ -102,8 +102,10 @@ namespace {
 // Of a Cluster the record names each master with the life that it was in. Nothing is lost as long as whoever has slots
 // now is in a life that the record names: what it has was there all the time, or came from one that was. A life that
 // the record does not name may have begun with older data, but only where one that it names has ended: else a master
-// has joined, which got what it has from the others. Of one that cannot be asked the record keeps what it says, and
-// while it does not name such a one, of the others that have ended too.
+// has joined, which got what it has from the others. One that had slots and has none has ended as what it was, whether
+// it can be asked or not. Of one that has slots and cannot be asked the record keeps what it says, and while it does
+// not name such a one, of the others that have ended too. A life is `name:number`, and followed by `:0` where it has no
+// slots.
 constexpr std::string_view kEnsureBody = R"lua(
 local top = redis.pcall('ZREVRANGE', KEYS[1], 0, 0)
 local head = not top.err and top[1] or ''
@@ -117,18 +119,25 @@ local function name_of(item)
   return string.match(item, '^[^:]*')
 end
 
+local function life_of(item)
+  return (string.gsub(item, ':0$', ''))
+end
+
 local there, unknown, known, names = {}, {}, {}, {}
-for item in string.gmatch(ARGV[2], '[^,]+') do there[item] = true end
+for item in string.gmatch(ARGV[2], '[^,]+') do there[life_of(item)] = item end
 for name in string.gmatch(ARGV[3], '[^,]+') do unknown[name] = true end
 local kept, ended = '', ''
 for item in string.gmatch(recorded, '[^,]+') do
-  known[item], names[name_of(item)] = true, true
-  if not there[item] then
-    if unknown[name_of(item)] then kept = kept .. ',' .. item else ended = ended .. ',' .. item end
+  local life = life_of(item)
+  known[life], names[name_of(item)] = true, true
+  if not there[life] and unknown[name_of(item)] then
+    kept = kept .. ',' .. item
+  elseif not there[life] or (item == life and there[life] ~= life) then
+    ended = ended .. ',' .. life
   end
 end
 local has_begun, is_open = false, false
-for item in pairs(there) do has_begun = has_begun or not known[item] end
+for life in pairs(there) do has_begun = has_begun or not known[life] end
 for name in pairs(unknown) do is_open = is_open or not names[name] end
 local lost = recorded == '' or (ended ~= '' and has_begun)
 local identities = ARGV[2] .. kept .. (is_open and not lost and ended or '')
@@ -145,6 +154,7 @@ elseif identities ~= recorded then
   redis.call('ZREM', KEYS[1], head)
   redis.call('ZADD', KEYS[1], '+inf', string.sub(head, 1, 24) .. identities)
 end
+if ARGV[4] == '0' then return {} end
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf', 'WITHSCORES')
 )lua";
 

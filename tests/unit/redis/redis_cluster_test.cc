@@ -1,7 +1,4 @@
-// Keys are found wherever the nodes of a Cluster have them, also while they move; and what a node that was lost had
-// acknowledged is not missed unknowingly.
-#include "tests/support/redis_cluster.h"
-
+// Keys are found wherever the nodes of a Cluster have them, also while they move.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/redis/cluster_map.h"
-#include "tests/support/redis_store_fixture.h"
+#include "tests/support/redis_cluster_fixture.h"
 
 namespace larder {
 namespace {
@@ -25,56 +22,7 @@ namespace {
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-constexpr char kDefaultEntry[] = "larder:default:e:";
-
-class RedisClusterTest : public RedisStoreFixture {
- protected:
-  void StartCluster(const RedisCluster::Options& options = {}) {
-    absl::StatusOr<std::unique_ptr<RedisCluster>> cluster = RedisCluster::Start(options);
-    ASSERT_TRUE(cluster.ok()) << cluster.status();
-    cluster_ = *std::move(cluster);
-  }
-  RedisOptions Options() const {
-    RedisOptions options;
-    options.operation_timeout_nanos = 2 * kNanosPerSecond;
-    options.cluster.push_back({"127.0.0.1", cluster_->nodes[0]->port()});
-    options.cluster.push_back({"127.0.0.1", cluster_->nodes[1]->port()});
-    return options;
-  }
-  void StartWhole() {
-    StartStore(Options());
-    ASSERT_TRUE(AwaitWhole(*store_)) << Detail();
-  }
-  // All nodes can be used.
-  static bool AwaitWhole(RedisStore& store) {
-    return Eventually(
-        [&] {
-          const absl::StatusOr<StoreInfo> info = DescribeNow(store);
-          return info.ok() && info->measured && info->detail.empty();
-        },
-        seconds(30));
-  }
-  std::string Detail() { return DescribeNow(*store_)->detail; }
-
-  static int SlotOf(const std::string& key) { return HashSlotOf(kDefaultEntry + key); }
-  // Which of the first masters has the slot at the beginning.
-  static size_t FirstOwner(int slot, int masters = 3) {
-    for (int i = 0; i < masters; ++i) {
-      if (slot < 16'384 * (i + 1) / masters) return static_cast<size_t>(i);
-    }
-    return 0;
-  }
-  // A key of the node's, at first.
-  static std::string KeyOn(size_t node) {
-    for (int i = 0;; ++i) {
-      std::string key = absl::StrCat("on", node, "-", i);
-      if (FirstOwner(SlotOf(key)) == node) return key;
-    }
-  }
-
-  static constexpr size_t kLost = 0;
-  std::unique_ptr<RedisCluster> cluster_;
-};
+using RedisClusterTest = RedisClusterFixture;
 
 TEST(ClusterMapTest, KnowsTheSlotsOfKeys) {
   // As the specification has it.
@@ -222,110 +170,6 @@ TEST_F(RedisClusterTest, AReshardUnderLoadCostsNoErrorAndNoWrongAnswer) {
   std::cout << answers << " rounds of answers during " << moves << " moves of slots\n";
   EXPECT_GT(answers.load(), 300);
   for (const std::string& what : wrong) ADD_FAILURE() << what;
-}
-
-// COHERENCE C3, N5.
-TEST_F(RedisClusterTest, AnotherMastersPromotionRaisesABarrierAndCostsOnlyItsSlots) {
-  ASSERT_NO_FATAL_FAILURE(StartCluster({.replicas = true, .node_timeout_ms = 2'000}));
-  ASSERT_NO_FATAL_FAILURE(StartWhole());
-  const std::string lost = KeyOn(kLost);
-  const std::string kept = KeyOn(2);
-  ASSERT_TRUE(Set(*store_, lost, "old").ok());
-  ASSERT_TRUE(Set(*store_, kept, "old").ok());
-  ASSERT_TRUE(Eventually([&] { return cluster_->Ask(3 + kLost, {"DBSIZE"}) == cluster_->Ask(kLost, {"DBSIZE"}); }));
-  ASSERT_NE(FirstOwner(HashSlotOf(kControlKey)), kLost) << "its keys are to be the only ones that are lost";
-  const uint64_t generation = Generation(*store_);
-
-  cluster_->node(kLost).Kill();
-  const auto killed = std::chrono::steady_clock::now();
-  // Refused at once, and those of other nodes not at all.
-  ASSERT_TRUE(Eventually([&] { return absl::IsUnavailable(ReadNow(*store_, {"default", {lost}, {}, 0}).status()); }));
-  EXPECT_EQ(Value(*store_, kept), "old");
-  const absl::StatusOr<ReadResult> both = ReadNow(*store_, {"default", {lost, kept}, {}, 0});
-  ASSERT_TRUE(both.ok()) << both.status();
-  EXPECT_EQ(both->withheld, std::vector<size_t>{0});
-  EXPECT_TRUE(both->entries[1]);
-
-  ASSERT_TRUE(Eventually(
-      [&] {
-        return cluster_->Ask(3 + kLost, {"INFO", "replication"}).find("role:master") != std::string::npos;
-      },
-      seconds(30)));
-  const auto promoted = std::chrono::steady_clock::now();
-  // What it has may lack what was acknowledged last.
-  ASSERT_TRUE(Eventually([&] { return ReadNow(*store_, {"default", {lost}, {}, 0}).ok(); }, seconds(30)));
-  const auto served = std::chrono::steady_clock::now();
-  EXPECT_EQ(Value(*store_, lost), "(none)");
-  EXPECT_NE(Generation(*store_), generation);
-  EXPECT_TRUE(Set(*store_, lost, "new").ok());
-  EXPECT_EQ(Value(*store_, lost), "new");
-  using std::chrono::duration;
-  std::cout << "promoted after " << duration<double>(promoted - killed).count() << " s, served "
-            << duration<double>(served - promoted).count() << " s later\n";
-  EXPECT_LT(duration<double>(served - promoted).count(), 5.0);
-}
-
-// The others go on with what they have, and one who comes new does not take it from them.
-TEST_F(RedisClusterTest, ANodeThatIsAwayAndTheSameAgainCostsNoBarrier) {
-  ASSERT_NO_FATAL_FAILURE(StartCluster({}));
-  ASSERT_NO_FATAL_FAILURE(StartWhole());
-  const std::string kept = KeyOn(2);
-  ASSERT_TRUE(Set(*store_, kept, "old").ok());
-  const uint64_t generation = Generation(*store_);
-  cluster_->node(kLost).Pause();
-  RedisOptions hasty = Options();
-  hasty.connect_timeout_nanos = 300 * kNanosPerMilli;
-  std::unique_ptr<RedisStore> late = MakeStore(hasty);
-  EXPECT_TRUE(Eventually([&] { return Value(*late, kept) == "old"; }, seconds(30)));
-  cluster_->node(kLost).Resume();
-  ASSERT_TRUE(AwaitWhole(*late));
-  EXPECT_EQ(Generation(*late), generation);
-  EXPECT_EQ(Value(*late, kept), "old");
-  late->Shutdown();
-}
-
-// COHERENCE C3: it comes back as another, with what it had saved before.
-TEST_F(RedisClusterTest, ANodeThatBeginsAnewRaisesABarrierForWhoWasNotThereToSeeIt) {
-  ASSERT_NO_FATAL_FAILURE(StartCluster({}));
-  ASSERT_NO_FATAL_FAILURE(StartWhole());
-  const std::string key = KeyOn(1);
-  ASSERT_TRUE(Set(*store_, key, "old").ok());
-  ASSERT_TRUE(cluster_->node(1).Command({"SAVE"}).ok());
-  ASSERT_TRUE(EraseNow(*store_, {"default", {key}, {}, 0}).ok());
-  store_->Shutdown();
-  cluster_->node(1).Kill();
-  ASSERT_TRUE(cluster_->node(1).Restart().ok());
-  std::unique_ptr<RedisStore> later = MakeStore(Options());
-  ASSERT_TRUE(AwaitWhole(*later));
-  EXPECT_EQ(cluster_->Ask(1, {"EXISTS", kDefaultEntry + key}), "1") << "it must have the old entry";
-  EXPECT_EQ(Value(*later, key), "(none)");
-  later->Shutdown();
-}
-
-// A node that is drained takes nothing with it, and becomes a replica.
-TEST_F(RedisClusterTest, ANodeThatComesAndOneThatGoesCostNoBarrier) {
-  ASSERT_NO_FATAL_FAILURE(StartCluster({.empty_masters = 1}));
-  ASSERT_NO_FATAL_FAILURE(StartWhole());
-  const std::string key = KeyOn(1);
-  ASSERT_TRUE(Set(*store_, key, "value").ok());
-  const uint64_t generation = Generation(*store_);
-  ASSERT_TRUE(cluster_->Move(SlotOf(key), 1, 3).ok());
-  EXPECT_EQ(Value(*store_, key), "value");
-  std::unique_ptr<RedisStore> other = MakeStore(Options());
-  ASSERT_TRUE(AwaitWhole(*other));
-  ASSERT_TRUE(cluster_->Move(SlotOf(key), 3, 1).ok());
-  ASSERT_TRUE(Eventually(
-      [&] {
-        return cluster_->Ask(3, {"INFO", "replication"}).find("role:slave") != std::string::npos;
-      },
-      seconds(30)));
-  EXPECT_EQ(Value(*store_, key), "value");
-  // Two looks at least come and go.
-  const auto end = std::chrono::steady_clock::now() + seconds(3);
-  while (std::chrono::steady_clock::now() < end) ASSERT_EQ(Value(*other, key), "value");
-  EXPECT_EQ(Generation(*other), generation);
-  EXPECT_EQ(Generation(*store_), generation);
-  other->Shutdown();
 }
 
 }  // namespace

@@ -365,7 +365,8 @@ TEST_F(RedisStoreTest, WithoutMemoryScriptsWithoutFlagsWorkToo) {
   EXPECT_THAT(run(Script::kEraseDead, {"2", kControlKey, "larder:default:e:soft", in_force, "0", in_force, "9"}),
               testing::StartsWith("1\n1\n0\n"));
   Redis({"DEL", kControlKey});
-  EXPECT_THAT(run(Script::kEnsure, {"1", kControlKey, generation, "id", ""}), HasSubstr("head:1:00000000000000ab:id"));
+  EXPECT_THAT(run(Script::kEnsure, {"1", kControlKey, generation, "id", "", "1"}),
+              HasSubstr("head:1:00000000000000ab:id"));
   const std::vector<std::string> group = {"1", kControlKey, generation, "0", "h", "0", "10", "10", "1", "tag"};
   EXPECT_THAT(run(Script::kInvalidateGroups, group), HasSubstr("ht:tag\n2"));
   EXPECT_THAT(run(Script::kSweep,

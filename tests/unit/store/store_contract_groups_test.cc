@@ -51,6 +51,18 @@ TEST_P(StoreContractTest, AWriteAsOfAnOlderPositionIsRefusedAfterAnInvalidation)
   EXPECT_EQ(Value("b"), "2");
 }
 
+// COHERENCE P2.
+TEST_P(StoreContractTest, AWriteAsOfAnOlderPositionIsRefusedAfterAnInvalidationOfItsOwnTag) {
+  for (const Condition& condition : {Condition{}, kIfAbsent}) {
+    const ClockPosition before = Position();
+    InvalidateTag("red");
+    WriteRequest request = Request("key", Tagged(Meta(kMinute), "1", {"blue", "red"}), condition);
+    request.as_of = before;
+    EXPECT_FALSE(Write(std::move(request)).applied);
+    EXPECT_EQ(Value("key"), "(none)");
+  }
+}
+
 TEST_P(StoreContractTest, AWriteAsOfAPositionCarriesItsEpoch) {
   InvalidateAll();
   const ClockPosition first = Position();
