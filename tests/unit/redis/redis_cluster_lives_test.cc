@@ -250,6 +250,8 @@ TEST_F(RedisClusterLivesTest, WhatIsUnderWayAtAManualFailoverEndsOrGoesOn) {
   // Of each master once: who has just voted for another master in one place does not do so again soon.
   for (const size_t next : {size_t{3}, size_t{4}, size_t{5}}) {
     ASSERT_TRUE(await_in(next, "master_link_status:up"));
+    // So that something is under way when its place is taken.
+    ASSERT_TRUE(cluster_->node(next - 3).Command({"CLIENT", "PAUSE", "1500", "WRITE"}).ok());
     ASSERT_TRUE(cluster_->node(next).Command({"CLUSTER", "FAILOVER"}).ok());
     ASSERT_TRUE(await_in(next, "role:master"));
     const Persistent& of_it = *all[next - 3];

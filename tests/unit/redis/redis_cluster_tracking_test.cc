@@ -95,6 +95,26 @@ TEST_F(RedisClusterTrackingTest, ASlotThatMovesIsToldOfByBoth) {
   }
 }
 
+// COHERENCE N5: though no connection was lost.
+TEST_F(RedisClusterTrackingTest, AMasterThatComesLaterIsListenedTo) {
+  ASSERT_NO_FATAL_FAILURE(StartCluster({.empty_masters = 1}));
+  cluster_->node(3).Pause();
+  ASSERT_NO_FATAL_FAILURE(StartWhole());
+  store_->SetNearHolder(&holder_);
+  ASSERT_TRUE(AwaitTracking());
+  ASSERT_EQ(holder_.lost(), 0);
+  cluster_->node(3).Resume();
+  const std::string key = KeyOn(1);
+  ASSERT_TRUE(cluster_->Move(SlotOf(key), 1, 3).ok());
+  // It is read from now, and so all has begun anew.
+  ASSERT_TRUE(Set(*store_, key, "value").ok());
+  EXPECT_EQ(holder_.lost(), 1);
+  ASSERT_TRUE(AwaitTracking());
+  const int before = holder_.Changed("default/" + key);
+  SetBy(3, key);
+  EXPECT_TRUE(AwaitChange(key, before));
+}
+
 TEST_F(RedisClusterTrackingTest, OneNodeThatDoesNotAnswerEndsTheLeases) {
   ASSERT_NO_FATAL_FAILURE(Track());
   // The record's node goes on.
