@@ -54,12 +54,20 @@ T AnyOf(const std::vector<T>& some, Random& random) {
 ClusterForm::~ClusterForm() = default;
 
 absl::Status ClusterForm::Start() {
-  auto cluster = RedisCluster::Start({.masters = kShares,
-                                      .empty_masters = 1,
-                                      .replicas = true,
-                                      .node_timeout_ms = kNodeTimeoutMillis,
-                                      // The one that has no slots stays a master when it has given back those it got.
-                                      .server_args = {"--cluster-allow-replica-migration", "no"}});
+  RedisCluster::Options options;
+  options.masters = kShares;
+  options.empty_masters = 1;
+  options.replicas = true;
+  options.node_timeout_ms = kNodeTimeoutMillis;
+  // The one that has no slots stays a master when it has given back those it got.
+  options.server_args = {"--cluster-allow-replica-migration", "no"};
+  options.known_as = [this](int port) -> absl::StatusOr<int> {
+    auto link = TcpProxy::Start(port, {});
+    if (!link.ok()) return link.status();
+    between_[port] = *std::move(link);
+    return between_[port]->port();
+  };
+  auto cluster = RedisCluster::Start(options);
   if (!cluster.ok()) return cluster.status();
   cluster_ = *std::move(cluster);
   std::vector<std::string> keys = {"larder:{default}:ctl", "larder:members"};
@@ -92,7 +100,7 @@ absl::StatusOr<StoreForm::Way> ClusterForm::AddReplica() {
     if (!port.ok()) return port.status();
     addresses.push_back(absl::StrCat("127.0.0.1:", *port));
     // With the host: the same digits may stand in an id, or be the port of a bus.
-    substitutions.push_back({absl::StrCat("127.0.0.1:", node->port()), addresses.back()});
+    substitutions.push_back({absl::StrCat("127.0.0.1:", node->known_port()), addresses.back()});
   }
   for (size_t i = 0; i < addresses.size(); ++i) {
     if (absl::Status status = links->link(i).Substitute(substitutions); !status.ok()) return status;
@@ -169,10 +177,17 @@ absl::Status ClusterForm::Break(std::string_view name, Random& random) {
   return absl::InvalidArgumentError(absl::StrCat("no such fault: ", std::string(name)));
 }
 
-// Comes back as a replica.
+// Comes back as a replica. What it acknowledged at last its own replica may not have heard of.
 absl::Status ClusterForm::KillMaster(Random& random) {
   const size_t old = AnyMasterWithReplica(random);
+  TcpProxy& to_replica = *between_[cluster_->node(old).port()];
+  if (Chance(random, 0.7)) {
+    to_replica.Hold(TcpProxy::Which::kAll, TcpProxy::Direction::kToClient);
+    SleepMillis(Between(random, 50, 800));
+  }
   cluster_->node(old).Kill();
+  to_replica.Reset(TcpProxy::Which::kAll);
+  to_replica.Heal();
   if (absl::Status status = AwaitPromotion(old, std::chrono::seconds(30)); !status.ok()) return status;
   SleepMillis(Between(random, 0, 1'000));
   return cluster_->node(old).Restart();
@@ -230,7 +245,7 @@ absl::Status ClusterForm::MoveSlots(Random& random) {
   for (const size_t master : masters) {
     std::vector<int> its;
     for (int slot = 0; slot < kClusterSlots; ++slot) {
-      if (before[static_cast<size_t>(slot)] == cluster_->node(master).port()) its.push_back(slot);
+      if (before[static_cast<size_t>(slot)] == cluster_->node(master).known_port()) its.push_back(slot);
     }
     if (absl::Status status = Move(its, master); !status.ok()) return status;
   }
@@ -260,7 +275,7 @@ std::vector<size_t> ClusterForm::Masters() const {
 }
 
 std::optional<size_t> ClusterForm::ReplicaOf(size_t master) const {
-  const ClusterView::Node* const replica = view_.ReplicaOf(*view_.At(cluster_->node(master).port()));
+  const ClusterView::Node* const replica = view_.ReplicaOf(*view_.At(cluster_->node(master).known_port()));
   return replica == nullptr ? std::nullopt : IndexOf(replica->port);
 }
 
@@ -274,13 +289,13 @@ size_t ClusterForm::AnyMasterWithReplica(Random& random) const {
 
 std::optional<size_t> ClusterForm::IndexOf(int port) const {
   for (size_t i = 0; i < cluster_->nodes.size(); ++i) {
-    if (cluster_->nodes[i]->port() == port) return i;
+    if (cluster_->nodes[i]->known_port() == port) return i;
   }
   return std::nullopt;
 }
 
 absl::Status ClusterForm::AwaitPromotion(size_t of, std::chrono::seconds limit) const {
-  const int port = cluster_->nodes[of]->port();
+  const int port = cluster_->nodes[of]->known_port();
   const size_t third = of == 0 ? 1 : 0;
   const bool is_done = Await(
       [&] {
@@ -321,7 +336,8 @@ absl::StatusOr<ClusterView> ClusterForm::SettledView() const {
 absl::Status ClusterForm::WholeAt(size_t i, const ClusterView& view) const {
   int masters = 0, followed = 0;
   for (const ClusterView::Node& node : view.nodes) {
-    if (!node.is_well) return absl::UnavailableError(absl::StrCat(i, " suspects the node at ", node.port));
+    if (!node.is_well || !IndexOf(node.port))
+      return absl::UnavailableError(absl::StrCat(i, " suspects the node at ", node.port));
     masters += node.is_master ? 1 : 0;
     followed += node.is_master && view.ReplicaOf(node) != nullptr ? 1 : 0;
   }

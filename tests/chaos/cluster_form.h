@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,12 +15,14 @@
 
 #include "tests/chaos/cluster_view.h"
 #include "tests/chaos/store_form.h"
+#include "tests/chaos/tcp_proxy.h"
 #include "tests/support/redis_cluster.h"
 
 namespace larder::chaos {
 
-// Three masters with a replica each, and one that has neither slots nor a replica. The nodes know each other as they
-// are; replicas of Larder reach each by a proxy, and in what they are told nodes go by the addresses of these.
+// Three masters with a replica each, and one that has neither slots nor a replica. The nodes know each other by a proxy
+// before each, through which replicas follow their masters. Replicas of Larder reach the nodes by proxies of their own,
+// and are told of these wherever a node names another.
 class ClusterForm final : public StoreForm {
  public:
   ~ClusterForm() override;
@@ -73,7 +76,8 @@ class ClusterForm final : public StoreForm {
   absl::Status WholeAt(size_t i, const ClusterView& view) const;
 
   std::unique_ptr<RedisCluster> cluster_;
-  std::vector<std::unique_ptr<StoreLinks>> links_;  // one for each replica of Larder: to the nodes, in their order
+  std::map<int, std::unique_ptr<TcpProxy>> between_;  // by the port of the node behind it
+  std::vector<std::unique_ptr<StoreLinks>> links_;    // one for each replica of Larder: to the nodes, in their order
   int control_slot_ = 0;
   int members_slot_ = 0;
   std::vector<int> entry_slots_;  // of the keys that are used
