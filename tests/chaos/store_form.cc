@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "tests/chaos/cluster_form.h"
 #include "tests/chaos/evicting_form.h"
 #include "tests/chaos/sentinel_form.h"
 #include "tests/chaos/single_form.h"
@@ -20,6 +21,7 @@ constexpr std::array kForms = {
     Named{"single", [] { return std::unique_ptr<StoreForm>(std::make_unique<SingleForm>()); }},
     Named{"allkeys-lru", [] { return std::unique_ptr<StoreForm>(std::make_unique<EvictingForm>("allkeys-lru")); }},
     Named{"sentinel", [] { return std::unique_ptr<StoreForm>(std::make_unique<SentinelForm>()); }},
+    Named{"cluster", [] { return std::unique_ptr<StoreForm>(std::make_unique<ClusterForm>()); }},
     Named{"volatile-lru", [] { return std::unique_ptr<StoreForm>(std::make_unique<EvictingForm>("volatile-lru")); }},
 };
 

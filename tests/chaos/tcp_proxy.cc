@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "core/clock.h"
 
 namespace larder::chaos {
@@ -62,12 +61,8 @@ std::vector<std::pair<size_t, size_t>> PipesOf(TcpProxy::Which which, TcpProxy::
 
 absl::StatusOr<std::unique_ptr<TcpProxy>> TcpProxy::Start(int target_port, std::vector<std::string> markers,
                                                           std::vector<Substitution> substitutions) {
-  for (const Substitution& one : substitutions) {
-    if (one.from.empty() || one.from.size() != one.to.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(one.to, " cannot stand for ", one.from));
-    }
-  }
-  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(markers), std::move(substitutions)));
+  std::unique_ptr<TcpProxy> proxy(new TcpProxy(target_port, std::move(markers)));
+  if (absl::Status status = proxy->Substitute(std::move(substitutions)); !status.ok()) return status;
   if (absl::Status status = proxy->Listen(); !status.ok()) return status;
   proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
   return proxy;
@@ -102,6 +97,17 @@ void TcpProxy::Wake() {
 }
 
 // --- What it is told ---
+
+absl::Status TcpProxy::Substitute(std::vector<Substitution> substitutions) {
+  for (const Substitution& one : substitutions) {
+    if (one.from.empty() || one.from.size() != one.to.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(one.to, " cannot stand for ", one.from));
+    }
+  }
+  MutexLock lock(&mutex_);
+  substitutions_ = std::move(substitutions);
+  return absl::OkStatus();
+}
 
 void TcpProxy::Delay(Which which, Direction direction, int64_t nanos) {
   MutexLock lock(&mutex_);
@@ -147,7 +153,10 @@ int TcpProxy::ForConnections(Which which, Do what) {
 }
 
 int TcpProxy::Close(Which which) {
-  return ForConnections(which, [](Connection& connection) { connection.closing = true; });
+  return ForConnections(which, [](Connection& connection) {
+    Queue(connection.pipes[1], connection.rewriter.End());
+    connection.closing = true;
+  });
 }
 
 int TcpProxy::Reset(Which which) {
@@ -224,7 +233,7 @@ void TcpProxy::Accept() {
     }
     SendAtOnce(client);
     SendAtOnce(server);
-    Connection& connection = connections_.emplace_back();
+    Connection& connection = connections_.emplace_back(substitutions_);
     connection.pipes[0].from = connection.pipes[1].to = client;
     connection.pipes[0].to = connection.pipes[1].from = server;
   }
@@ -235,22 +244,24 @@ void TcpProxy::Receive(Connection& connection, Pipe& pipe) {
   const ssize_t size = ::recv(pipe.from, buffer, sizeof(buffer), MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size < 0) return End(connection, /*reset=*/true);
-  if (size == 0) {
-    pipe.ended = true;
-    return Pass(connection, pipe, SystemClock().NowNanos());
-  }
-  pipe.queued += static_cast<size_t>(size);
-  pipe.chunks.push_back({SystemClock().NowNanos(), std::string(buffer, static_cast<size_t>(size))});
-  std::string& bytes = pipe.chunks.back().bytes;
+  const std::string_view bytes(buffer, static_cast<size_t>(size));
   if (&pipe == &connection.pipes[0]) {
     LookForMarker(connection, bytes);
+    Queue(pipe, std::string(bytes));
   } else {
-    for (const Substitution& one : substitutions_) absl::StrReplaceAll({{one.from, one.to}}, &bytes);
+    Queue(pipe, size == 0 ? connection.rewriter.End() : connection.rewriter.Next(bytes));
   }
+  pipe.ended = size == 0;
   Pass(connection, pipe, SystemClock().NowNanos());
 }
 
-void TcpProxy::LookForMarker(Connection& connection, const std::string& bytes) {
+void TcpProxy::Queue(Pipe& pipe, std::string bytes) {
+  if (bytes.empty()) return;
+  pipe.queued += bytes.size();
+  pipe.chunks.push_back({SystemClock().NowNanos(), std::move(bytes)});
+}
+
+void TcpProxy::LookForMarker(Connection& connection, std::string_view bytes) {
   if (connection.marked || markers_.empty()) return;
   connection.seen += bytes;
   size_t longest = 0;

@@ -11,12 +11,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/mutex.h"
+#include "tests/chaos/rewriter.h"
 
 namespace larder::chaos {
 
@@ -29,14 +32,11 @@ class TcpProxy {
   enum class Which { kAll, kMarked, kUnmarked };
   enum class Direction { kToServer, kToClient, kBoth };
 
-  // Of what the client is sent: where a server names an address, the client is to be told that of a proxy.
-  struct Substitution {
-    std::string from;
-    std::string to;  // as long as `from`
-  };
+  // Of what the client is sent: where a server names an address, the client is to be told that of a proxy. `to` is as
+  // long as `from`, so that lengths hold that are told besides.
+  using Substitution = Rewriter::Substitution;
 
-  // `markers`: not empty each; without any, no connection is marked. A substitution is made where its text comes in one
-  // piece, as short answers do.
+  // `markers`: not empty each; without any, no connection is marked.
   static absl::StatusOr<std::unique_ptr<TcpProxy>> Start(int target_port, std::vector<std::string> markers,
                                                          std::vector<Substitution> substitutions = {});
   ~TcpProxy();
@@ -44,6 +44,9 @@ class TcpProxy {
   TcpProxy& operator=(const TcpProxy&) = delete;
 
   int port() const { return port_; }
+
+  // Instead of those there are, for connections to come: where proxies are named that had yet to be started.
+  absl::Status Substitute(std::vector<Substitution> substitutions);
 
   // Every byte is passed on so much later.
   void Delay(Which which, Direction direction, int64_t nanos);
@@ -76,7 +79,10 @@ class TcpProxy {
     bool shut = false;           // the end was passed on
   };
   struct Connection {
+    explicit Connection(std::vector<Substitution> substitutions) : rewriter(std::move(substitutions)) {}
+
     std::array<Pipe, 2> pipes;  // to the server, to the client
+    Rewriter rewriter;          // of what comes from the server
     std::string seen;           // the last bytes from the client, to find a marker in
     bool marked = false;
     bool closing = false;  // once nothing is queued
@@ -86,15 +92,16 @@ class TcpProxy {
   template <typename T>
   using ByPipe = std::array<std::array<T, 2>, 2>;
 
-  TcpProxy(int target_port, std::vector<std::string> markers, std::vector<Substitution> substitutions)
-      : target_port_(target_port), markers_(std::move(markers)), substitutions_(std::move(substitutions)) {}
+  TcpProxy(int target_port, std::vector<std::string> markers)
+      : target_port_(target_port), markers_(std::move(markers)) {}
 
   absl::Status Listen();
   void Run();
   void Accept() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Receive(Connection& connection, Pipe& pipe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Queue(Pipe& pipe, std::string bytes);
   void Pass(Connection& connection, Pipe& pipe, int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LookForMarker(Connection& connection, const std::string& bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookForMarker(Connection& connection, std::string_view bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // When the pipe's first bytes may go; none: not before something changes.
   std::optional<int64_t> Due(const Connection& connection, const Pipe& pipe) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -105,7 +112,6 @@ class TcpProxy {
 
   const int target_port_;
   const std::vector<std::string> markers_;
-  const std::vector<Substitution> substitutions_;
   int port_ = 0;
   int listener_ = -1;
   int wake_ = -1;  // an eventfd
@@ -113,6 +119,7 @@ class TcpProxy {
 
   Mutex mutex_;
   std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Substitution> substitutions_ ABSL_GUARDED_BY(mutex_);
   ByPipe<int64_t> delay_ ABSL_GUARDED_BY(mutex_) = {};
   ByPipe<bool> held_ ABSL_GUARDED_BY(mutex_) = {};
   bool refusing_ ABSL_GUARDED_BY(mutex_) = false;

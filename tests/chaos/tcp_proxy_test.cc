@@ -111,6 +111,38 @@ TEST_F(TcpProxyTest, NamesOneAddressForAnother) {
   EXPECT_FALSE(TcpProxy::Start(redis_->port(), {}, {{.from = "6380", .to = "40001"}}).ok()) << "lengths would not hold";
 }
 
+TEST_F(TcpProxyTest, NamesAnAddressThatComesInPieces) {
+  ASSERT_TRUE(proxy_->Substitute({{.from = "10.0.0.1:16380", .to = "10.0.0.2:40001"}}).ok());
+  // One after the other, so that wherever the proxy's reads end there is one.
+  std::string value, wanted;
+  for (int i = 0; i < 20'000; ++i) {
+    value += "10.0.0.1:16380";
+    wanted += "10.0.0.2:40001";
+  }
+  ASSERT_TRUE(redis_->Command({"SET", "key", value}).ok());
+  Line line(proxy_->port());
+  line.Send("GET key\r\n");
+  wanted = "$" + std::to_string(value.size()) + "\r\n" + wanted + "\r\n";
+  std::string answer;
+  while (answer.size() < wanted.size()) {
+    const std::string more = line.Read(wanted.size());
+    ASSERT_FALSE(more.starts_with('(')) << more;
+    answer += more;
+  }
+  EXPECT_TRUE(answer == wanted);
+  EXPECT_FALSE(proxy_->Substitute({{.from = "", .to = ""}}).ok()) << "nothing cannot be found";
+}
+
+TEST_F(TcpProxyTest, PassesOnAtTheEndWhatMayBeTheBeginningOfAnAddress) {
+  ASSERT_TRUE(proxy_->Substitute({{.from = "\nand more", .to = "\nor other"}}).ok());
+  Line line(proxy_->port());
+  line.Send("QUIT\r\n");
+  std::string answer = line.Read(100);
+  if (answer == "+OK\r") answer += line.Read(100);
+  EXPECT_EQ(answer, "+OK\r\n");
+  EXPECT_EQ(line.Read(100), "(end)");
+}
+
 TEST_F(TcpProxyTest, DelaysOneDirection) {
   proxy_->Delay(Which::kAll, Direction::kToClient, 80 * kNanosPerMilli);
   Line line(proxy_->port());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,6 +28,9 @@ class RedisCluster {
     bool replicas = false;
     int node_timeout_ms = 15'000;
     std::vector<std::string> server_args = {};
+    // From a node's port the one at which it is known to the others, which its replicas follow it by, and to whom they
+    // send on; none: the same.
+    std::function<absl::StatusOr<int>(int port)> known_as = {};
   };
 
   // Returns once every node says that the Cluster works.
@@ -92,6 +96,7 @@ class RedisCluster {
     for (int i = 0; i < count; ++i) {
       RedisServer::Options server;
       server.cluster = true;
+      server.known_as = options.known_as;
       server.extra_args = {"--cluster-node-timeout",          std::to_string(options.node_timeout_ms),
                            "--cluster-require-full-coverage", "no",
                            "--repl-diskless-sync-delay",      "0",
@@ -115,7 +120,7 @@ class RedisCluster {
           // A handshake that took too long is forgotten.
           if (std::chrono::steady_clock::now() >= next) {
             for (size_t i = 1; i < nodes.size(); ++i) {
-              Ask(0, {"CLUSTER", "MEET", "127.0.0.1", std::to_string(nodes[i]->port()),
+              Ask(0, {"CLUSTER", "MEET", "127.0.0.1", std::to_string(nodes[i]->known_port()),
                       std::to_string(nodes[i]->bus_port())});
             }
             next += std::chrono::seconds(5);

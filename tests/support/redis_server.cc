@@ -120,6 +120,9 @@ absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::Start(const Options& o
       absl::StatusOr<int> bus_port = PickPort();
       if (!bus_port.ok()) return bus_port.status();
       server->bus_port_ = *bus_port;
+      absl::StatusOr<int> known_port = options.known_as ? options.known_as(*port) : port;
+      if (!known_port.ok()) return known_port.status();
+      server->known_port_ = *known_port;
     }
     status = server->Launch();
   }
@@ -158,6 +161,7 @@ std::vector<std::string> RedisServer::CommandLine() const {
   if (options_.cluster) {
     args.insert(args.end(), {"--cluster-enabled", "yes", "--cluster-config-file", folder_ + "/nodes.conf",
                              "--cluster-port", absl::StrCat(bus_port_)});
+    if (options_.known_as) args.insert(args.end(), {"--cluster-announce-port", absl::StrCat(known_port_)});
   }
   if (options_.unix_socket) args.insert(args.end(), {"--unixsocket", unix_path()});
   if (!options_.password.empty()) args.insert(args.end(), {"--requirepass", options_.password});

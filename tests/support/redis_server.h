@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ class RedisServer {
     bool sentinel = false;                // is a sentinel, which watches nothing yet
     bool cluster = false;                 // is a node of a Cluster, which knows no other yet; Redis 7 or later
     std::vector<std::string> extra_args;  // as on redis-server's command line
+    // Of a node of a Cluster: from its port the one at which others are to know it; none: the same.
+    std::function<absl::StatusOr<int>(int port)> known_as = {};
   };
 
   // Returns once it answers.
@@ -37,8 +40,9 @@ class RedisServer {
 
   int port() const { return port_; }
   int tls_port() const { return tls_port_; }
-  int bus_port() const { return bus_port_; }  // of a node of a Cluster
-  std::string url() const;                    // without the password
+  int bus_port() const { return bus_port_; }      // of a node of a Cluster
+  int known_port() const { return known_port_; }  // of a node of a Cluster, to others
+  std::string url() const;                        // without the password
   std::string unix_path() const { return folder_ + "/redis.sock"; }
   std::string sentinel_file() const { return folder_ + "/sentinel.conf"; }
   bool running() const { return pid_ != 0; }
@@ -71,6 +75,7 @@ class RedisServer {
   int port_ = 0;
   int tls_port_ = 0;
   int bus_port_ = 0;
+  int known_port_ = 0;
   pid_t pid_ = 0;  // 0: not running
 };
 
