@@ -19,7 +19,7 @@ struct ChangedKey {
   enum class Kind { kOther, kControlRecord, kEntry };
   Kind kind = Kind::kOther;
   const std::string* name_space = nullptr;  // an entry's, in `namespaces`
-  std::string_view key;                     // an entry's, without what comes before it in Redis
+  std::string_view key = {};                // an entry's, without what comes before it in Redis
 };
 ChangedKey ParseChangedKey(std::string_view redis_key, std::string_view prefix,
                            const std::map<std::string, NamespaceKeys>& namespaces);
