@@ -157,6 +157,11 @@ class Fleet:
                 return False
         return all(b"master_link_status:up" in replica.command("INFO", "replication") for replica in self.servers[1:])
 
+    def agree_on(self, port):
+        """Until then one of them may send whoever asks back to the old master."""
+        question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
+        return all(int(sentinel.command(*question)[1]) == port for sentinel in self.sentinels)
+
     def named(self):
         """The port of the first master that a sentinel names and that takes a write, other than the first one."""
         for sentinel in self.sentinels:
@@ -217,6 +222,7 @@ def test_a_failover_is_followed(start):
     # What the old master acknowledged may be missing there, so nothing from before is served.
     assert server.client().get(b"key").status == cache_pb2.STATUS_MISS
     assert server.client().stats().store.address.startswith(f"127.0.0.1:{port}, ")
+    harness.eventually(lambda: fleet.agree_on(port), "all sentinels naming the new master", 60)
     fleet.servers[0].start()
     harness.eventually(lambda: b"role:slave" in fleet.servers[0].command("INFO", "replication"), "its new role", 60)
     assert serves(server)
