@@ -102,6 +102,7 @@ std::optional<std::vector<ClusterMaster>> ParseClusterNodes(std::string_view tex
     for (size_t i = kFieldsBeforeSlots; i < fields.size(); ++i) {
       if (!AddSlots(fields[i], master)) return std::nullopt;
     }
+    if (HasFlag(flags, "fail") && master.slots.empty()) continue;
     masters.push_back(std::move(master));
   }
   std::sort(masters.begin(), masters.end(),

@@ -26,8 +26,10 @@ struct ClusterMaster {
   std::optional<RedisEndpoint> alias = {};  // what else it is called by others
 };
 
-// What CLUSTER NODES says of masters, failed ones among them, by id. `asked` is who said it: nodes may not know their
-// own address. With `by_name` they go by the names that they announce, if they do. None if the text makes no sense.
+// What CLUSTER NODES says of masters, by id; of those that failed only of those whose slots nobody else has: what the
+// others answer yet, they answer without knowing that they were replaced. `asked` is who said it: nodes may not know
+// their own address. With `by_name` they go by the names that they announce, if they do. None if the text makes no
+// sense.
 std::optional<std::vector<ClusterMaster>> ParseClusterNodes(std::string_view text, const RedisEndpoint& asked,
                                                             bool by_name);
 

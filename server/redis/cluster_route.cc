@@ -18,18 +18,11 @@ constexpr int64_t kParkedFor = 5 * kNanosPerMilli;
 // How often it is asked which masters there are and what they have; and while one is away whose place another may take.
 constexpr int64_t kBetweenLooks = kNanosPerSecond;
 constexpr int64_t kBetweenLooksForLost = 200 * kNanosPerMilli;
+// A server that was silent for so long may have been stopped, and replaced meanwhile. Shorter than any sensible
+// `cluster-node-timeout`, and longer than a script runs.
+constexpr int64_t kLongSilence = 300 * kNanosPerMilli;
 // Answers of one owner of a slot come before all those of the next.
 constexpr int kOrderBits = 44;
-
-RedisPipeline Question() {
-  RedisPipeline pipeline;
-  pipeline.Add({"CLUSTER", "INFO"}).Add({"CLUSTER", "NODES"});
-  return pipeline;
-}
-
-bool Contains(const std::vector<MasterLife>& lives, const MasterLife& life) {
-  return std::find(lives.begin(), lives.end(), life) != lives.end();
-}
 
 // An answer to what was asked with ASKING before each command.
 void DropAskingReplies(RedisAnswer& answer) {
@@ -39,6 +32,12 @@ void DropAskingReplies(RedisAnswer& answer) {
 }
 
 }  // namespace
+
+RedisPipeline ClusterRoute::Question() {
+  RedisPipeline pipeline;
+  pipeline.Add({"CLUSTER", "INFO"}).Add({"CLUSTER", "NODES"});
+  return pipeline;
+}
 
 ClusterRoute::ClusterRoute(RedisLoop* loop, const Clock* clock, const RedisOptions& options,
                            std::vector<std::string> control_keys, Observer observer, OnMasters on_masters)
@@ -78,6 +77,7 @@ void ClusterRoute::Close() {
   std::map<std::string, Node> nodes;
   nodes.swap(nodes_);
   for (auto& [id, node] : nodes) {
+    RefuseHeld(std::move(node.held));
     node.connection->Close();
     retired_.push_back(std::move(node.connection));
   }
@@ -215,7 +215,7 @@ bool ClusterRoute::IsReady(const Node& node) const { return node.connection->sta
 std::string ClusterRoute::LifeOf(const Node& node) { return std::string(RunIdOf(node.connection->identity())); }
 
 bool ClusterRoute::IsUsable(const Node& node) const {
-  if (!IsReady(node) || node.judged_as.empty() || node.judged_as != LifeOf(node)) return false;
+  if (!IsReady(node) || node.is_doubted || node.judged_as.empty() || node.judged_as != LifeOf(node)) return false;
   const MasterLife life = {node.master.id, node.master.endpoint, node.judged_as};
   if (!Contains(announced_, life) || !Contains(confirmed_, life)) return false;
   MutexLock lock(&mutex_);
@@ -284,13 +284,21 @@ void ClusterRoute::OnAnswer(ErrandPtr errand, const RedisEndpoint& from, bool as
     answer->sent = std::move(errand->operation.pipeline);
   }
   errand->once_at.reset();
-  if (SendOn(errand, from, *answer)) return;
-  for (const RedisReplyPtr& reply : answer->replies) {
+  HeldAnswer held{std::move(errand), from, moves, *std::move(answer)};
+  Node* const node = NodeAt(from);
+  if (node == nullptr) return Deliver(std::move(held));
+  if (held.answer.silence_nanos > kLongSilence && !node->is_doubted) Doubt(*node);
+  node->is_doubted ? node->held.push_back(std::move(held)) : Deliver(std::move(held));
+}
+
+void ClusterRoute::Deliver(HeldAnswer held) {
+  if (SendOn(held.errand, held.from, held.answer)) return;
+  for (const RedisReplyPtr& reply : held.answer.replies) {
     const RedisReplyView view(reply);
-    if (view.ErrorCode() != "NOSCRIPT") NoteError(from, view);
+    if (view.ErrorCode() != "NOSCRIPT") NoteError(held.from, view);
   }
-  answer->order = (moves << kOrderBits) + ++last_order_;
-  std::move(errand->operation.done)(std::move(answer));
+  held.answer.order = (held.moves << kOrderBits) + ++last_order_;
+  std::move(held.errand->operation.done)(std::move(held.answer));
 }
 
 bool ClusterRoute::SendOn(ErrandPtr& errand, const RedisEndpoint& from, RedisAnswer& answer) {

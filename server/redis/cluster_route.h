@@ -70,14 +70,22 @@ class ClusterRoute final : public RedisRoute {
   void Follow() override;
 
  private:
+  // An operation on its way.
+  struct Errand;
+  using ErrandPtr = std::unique_ptr<Errand>;
+  struct HeldAnswer;
   struct Node {
     uint32_t number = 0;
     ClusterMaster master;
     std::unique_ptr<RedisConnection> connection;
     std::string judged_as;  // the life that the control records know; empty: none
     bool was_usable = false;
+    bool was_ready = false;
+    // cluster_route_doubt.cc: others are asked whether it still is what it was, and what it has answered waits for
+    // that.
+    bool is_doubted = false;
+    std::vector<HeldAnswer> held;
   };
-  // An operation on its way.
   struct Errand {
     int slot = 0;
     PendingLimit::Held held;
@@ -86,7 +94,13 @@ class ClusterRoute final : public RedisRoute {
     bool was_named = false;                     // somebody else to ask, who may not be in the map yet
     std::optional<RedisEndpoint> once_at = {};  // who is to be asked this time only; none: who has the slot
   };
-  using ErrandPtr = std::unique_ptr<Errand>;
+  // An answer that may be that of a master which was replaced.
+  struct HeldAnswer {
+    ErrandPtr errand;
+    RedisEndpoint from;
+    uint64_t moves = 0;
+    RedisAnswer answer;
+  };
   // What other threads may look at.
   struct View {
     std::vector<std::string> parts;
@@ -115,6 +129,7 @@ class ClusterRoute final : public RedisRoute {
   void SendBy(Node& node, ErrandPtr errand);
   void OnAnswer(ErrandPtr errand, const RedisEndpoint& from, bool asking, uint64_t moves,
                 absl::StatusOr<RedisAnswer> answer);
+  void Deliver(HeldAnswer held);
   // False: the answer is not that it is to be done elsewhere, or later.
   bool SendOn(ErrandPtr& errand, const RedisEndpoint& from, RedisAnswer& answer);
   void NoteError(const RedisEndpoint& from, RedisReplyView reply);
@@ -124,6 +139,8 @@ class ClusterRoute final : public RedisRoute {
   void Refuse(ErrandPtr errand, absl::Status status) const;
   absl::Status NoOwner(int slot) const;
 
+  // What is asked of a node to know all, for TakeMap().
+  static RedisPipeline Question();
   std::optional<Inquirer::Refusal> TakeMap(const RedisEndpoint& from, const std::vector<RedisReplyPtr>& replies);
   void OnRound(const absl::Status& status);
   void UseMap(std::vector<ClusterMaster> masters);
@@ -138,9 +155,17 @@ class ClusterRoute final : public RedisRoute {
   // Some may be usable that were not.
   void OnUsable();
 
+  void Doubt(Node& node);
+  void OnSecondOpinion(const std::string& id, const RedisEndpoint& from, absl::StatusOr<RedisAnswer> answer);
+  void RefuseHeld(std::vector<HeldAnswer> held) const;
+
   // Makes sure that the control records know all lives.
   void Judge();
-  void EndJudging(const std::map<std::string, std::string>& lives);
+  using Lives = std::map<uint32_t, std::string>;  // of masters, by number
+  void Ensure(const Node& node, const std::string& key, bool asking, const Lives& lives);
+  void OnEnsured(const std::string& key, bool asking, const Lives& lives, const RedisEndpoint& from,
+                 absl::StatusOr<RedisAnswer> answer);
+  void EndJudging(const Lives& lives);
   RecordedServers Servers() const;
   void Publish();
 

@@ -1,5 +1,6 @@
 // ClusterRoute: which servers there are, and in which life each is.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +83,7 @@ void ClusterRoute::OnRound(const absl::Status& status) {
 
 void ClusterRoute::UseMap(std::vector<ClusterMaster> masters) {
   std::vector<std::unique_ptr<RedisConnection>> gone;
+  std::vector<HeldAnswer> stranded;
   for (auto next = nodes_.begin(); next != nodes_.end();) {
     const auto same = std::find_if(masters.begin(), masters.end(), [&](const ClusterMaster& master) {
       return master.id == next->first && master.endpoint == next->second.master.endpoint;
@@ -93,6 +95,7 @@ void ClusterRoute::UseMap(std::vector<ClusterMaster> masters) {
     // COHERENCE C3: a master no more, or elsewhere. If it is one again, it is so in another life.
     if (next->second.was_usable) disconnects_.fetch_add(1);
     gone.push_back(std::move(next->second.connection));
+    std::move(next->second.held.begin(), next->second.held.end(), std::back_inserter(stranded));
     next = nodes_.erase(next);
   }
   std::array<uint32_t, kHashSlots> owners{};
@@ -109,6 +112,7 @@ void ClusterRoute::UseMap(std::vector<ClusterMaster> masters) {
     for (int slot = 0; slot < kHashSlots; ++slot) SetOwner(slot, owners[static_cast<size_t>(slot)]);
   }
   // Last, as it ends operations, which may begin others here.
+  RefuseHeld(std::move(stranded));
   for (auto& connection : gone) Retire(std::move(connection));
   Announce();
 }
@@ -141,6 +145,11 @@ void ClusterRoute::OnNode(bool ready, const std::string& what) {
   if (observer_) observer_(ready, what);
   // Who is a master now, and since when.
   inquirer_.Ask();
+  for (auto& [id, node] : nodes_) {
+    const bool is_ready = IsReady(node);
+    const bool is_back = !std::exchange(node.was_ready, is_ready) && is_ready && !node.judged_as.empty();
+    if (is_back && !node.is_doubted) Doubt(node);
+  }
   Announce();
   for (auto& [id, node] : nodes_) {
     const bool is_usable = IsUsable(node);
@@ -155,13 +164,18 @@ void ClusterRoute::Announce() {
   std::vector<MasterLife> lives;
   for (const auto& [id, node] : nodes_) {
     if (node.judged_as.empty() || (node.master.slots.empty() && !IsReady(node))) continue;
+    // It is about to be judged in another life.
+    if (IsReady(node) && node.judged_as != LifeOf(node)) continue;
     lives.push_back({id, node.master.endpoint, node.judged_as});
   }
   if (lives == announced_) return;
   announced_ = lives;
+  // What was not among them for a while is confirmed anew.
+  std::erase_if(confirmed_, [&](const MasterLife& life) { return !Contains(lives, life); });
   Publish();
   on_masters_(lives, [this, lives] {
     loop_->Post([this, lives] {
+      if (lives != announced_) return;
       confirmed_ = lives;
       OnUsable();
     });
@@ -211,9 +225,9 @@ void ClusterRoute::Judge() {
     judge_again_ = true;
     return;
   }
-  std::map<std::string, std::string> lives;
+  Lives lives;
   for (const auto& [id, node] : nodes_) {
-    if (IsReady(node)) lives[id] = LifeOf(node);
+    if (IsReady(node)) lives[node.number] = LifeOf(node);
   }
   ++judging_;
   for (const std::string& key : control_keys_) {
@@ -223,28 +237,41 @@ void ClusterRoute::Judge() {
       continue;
     }
     ++judging_;
-    RedisPipeline pipeline;
-    larder::AddEnsure(pipeline, key, Servers(), /*answers=*/false);
-    node->connection->Submit({std::move(pipeline), DeadlineFor(0),
-                              [this, key, lives, from = node->master.endpoint](absl::StatusOr<RedisAnswer> answer) {
-                                const bool answered = answer.ok();
-                                if (answered && !RedisReplyView(answer->replies.back()).IsError()) {
-                                  unjudged_.erase(key);
-                                } else {
-                                  unjudged_.insert(key);
-                                  if (answered) NoteError(from, RedisReplyView(answer->replies.back()));
-                                }
-                                EndJudging(lives);
-                              }});
+    Ensure(*node, key, /*asking=*/false, lives);
   }
   EndJudging(lives);
 }
 
-void ClusterRoute::EndJudging(const std::map<std::string, std::string>& lives) {
+void ClusterRoute::Ensure(const Node& node, const std::string& key, bool asking, const Lives& lives) {
+  RedisPipeline pipeline;
+  larder::AddEnsure(pipeline, key, Servers(), /*answers=*/false);
+  node.connection->Submit({asking ? pipeline.Asking() : std::move(pipeline), DeadlineFor(0),
+                           [this, key, asking, lives, from = node.master.endpoint](absl::StatusOr<RedisAnswer> answer) {
+                             OnEnsured(key, asking, lives, from, std::move(answer));
+                           }});
+}
+
+void ClusterRoute::OnEnsured(const std::string& key, bool asking, const Lives& lives, const RedisEndpoint& from,
+                             absl::StatusOr<RedisAnswer> answer) {
+  const RedisReplyView reply(answer.ok() ? answer->replies.back() : nullptr);
+  if (answer.ok() && !reply.IsError()) {
+    unjudged_.erase(key);
+    return EndJudging(lives);
+  }
+  if (answer.ok() && !asking && reply.ErrorCode() == "ASK") {
+    const std::optional<Redirection> elsewhere = ParseRedirection(reply.Text().value_or(""), from);
+    const Node* const there = elsewhere.has_value() ? NodeAt(elsewhere->endpoint) : nullptr;
+    if (there != nullptr && IsReady(*there)) return Ensure(*there, key, /*asking=*/true, lives);
+  }
+  unjudged_.insert(key);
+  if (answer.ok()) NoteError(from, reply);
+  EndJudging(lives);
+}
+
+void ClusterRoute::EndJudging(const Lives& lives) {
   if (closed_ || --judging_ != 0) return;
-  for (const auto& [id, life] : lives) {
-    const auto found = nodes_.find(id);
-    if (found != nodes_.end()) found->second.judged_as = life;
+  for (auto& [id, node] : nodes_) {
+    if (const auto found = lives.find(node.number); found != lives.end()) node.judged_as = found->second;
   }
   Announce();
   OnUsable();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/planted.h"
+#include "server/redis/cluster_map.h"
 #include "server/redis/control_record.h"
 #include "server/redis/tracking_commands.h"
 
@@ -52,7 +53,8 @@ void ClusterTracker::SetMasters(std::vector<MasterLife> masters) {
   masters_ = std::move(masters);
   if (holder_ == nullptr || closed_ || !options_.tracks) return;
   Drop();
-  Connect();
+  // Not here: names may have to be looked up.
+  SetTimer(clock_->NowNanos(), &ClusterTracker::Connect);
 }
 
 void ClusterTracker::Connect() {
@@ -81,17 +83,53 @@ std::unique_ptr<TrackedNode> ClusterTracker::Open(size_t i) {
 
 void ClusterTracker::OnReady() {
   const bool all = std::all_of(nodes_.begin(), nodes_.end(), [](const Node& node) { return node.connection->ready(); });
-  if (!all) return;
+  if (all) Probe();
+}
+
+// Nothing is registered, and entries go on by their age, before a round can count.
+void ClusterTracker::Probe() {
+  probing_ = renewing_ = is_of_one_mind_ = true;
+  epoch_.clear();
+  is_elsewhere_ = NodeOf(membership_.names.record) == nullptr;
+  for (const auto& [name, keys] : namespaces_) is_elsewhere_ = is_elsewhere_ || NodeOf(keys.control) == nullptr;
+  for (Node& node : nodes_) AskItself(node);
+  SetTimer(clock_->NowNanos() + kSilence, &ClusterTracker::OnSilence);
+}
+
+void ClusterTracker::AskItself(Node& node) {
+  // COHERENCE N1: a server that is no master any more renews nothing, nor does one that the others have given up.
+  RedisPipeline pipeline;
+  pipeline.Add({"ROLE"}).Add({"CLUSTER", "INFO"});
+  node.expected = {{Question::Kind::kRole}, {Question::Kind::kClusterInfo}};
+  node.connection->Ask(std::move(pipeline));
+}
+
+void ClusterTracker::EndProbe() {
+  probing_ = renewing_ = false;
+  last_epoch_ = epoch_;
+  if (is_of_one_mind_ && !is_elsewhere_) return Begin();
+  parts_.look_again();
+  Lose();
+}
+
+void ClusterTracker::Begin() {
   SetRefusal("");
   // From the first registration on others wait for an acknowledgement, not for the age of what is served here
   // (COHERENCE S1).
   holder_->OnBegin();
   tracks_.store(true);
   was_registered_ = false;
+  counted_nanos_ = clock_->NowNanos();
   Renew();
 }
 
 ClusterTracker::Node* ClusterTracker::NodeOf(std::string_view key) {
+  if (const auto found = importing_.find(key); found != importing_.end()) {
+    for (Node& node : nodes_) {
+      if (node.life.endpoint == found->second) return &node;
+    }
+    importing_.erase(found);
+  }
   const std::string id = parts_.owner_of(key);
   const auto found = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& node) { return node.life.id == id; });
   return found == nodes_.end() ? nullptr : &*found;
@@ -142,29 +180,21 @@ void ClusterTracker::Renew() {
   updates_.clear();
   // Only of those who asked before this is sent can it be the proof.
   promised_ = std::exchange(askers_, {});
-  std::vector<RedisPipeline> pipelines(nodes_.size());
-  Ask(pipelines);
   sent_nanos_ = clock_->NowNanos();
-  for (size_t i = 0; i < nodes_.size(); ++i) nodes_[i].connection->Ask(std::move(pipelines[i]));
+  for (Node& node : nodes_) AskItself(node);
+  AskRecords();
   SetTimer(sent_nanos_ + kSilence, &ClusterTracker::OnSilence);
 }
 
-void ClusterTracker::Ask(std::vector<RedisPipeline>& pipelines) {
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    // COHERENCE N1: a server that is no master any more renews nothing, nor does one that the others have given up.
-    pipelines[i].Add({"ROLE"}).Add({"CLUSTER", "INFO"});
-    nodes_[i].expected = {{Question::Kind::kRole}, {Question::Kind::kClusterInfo}};
-  }
-  const auto pipeline_of = [&](const Node& node) -> RedisPipeline& {
-    return pipelines[static_cast<size_t>(&node - nodes_.data())];
-  };
+void ClusterTracker::AskRecords() {
   if (Node* const node = NodeOf(membership_.names.record)) {
     registered_as_ = ++membership_.sequence;
+    RedisPipeline pipeline;
     AddRegister(
-        pipeline_of(*node), membership_.names, node->life.run_id,
+        pipeline, membership_.names, node->life.run_id,
         {.acknowledges = true, .bound_nanos = options_.near_lease_nanos, .hold_nanos = options_.near_lease_nanos},
         registered_as_);
-    node->expected.push_back({Question::Kind::kRegistration});
+    AskOf(*node, std::move(pipeline), {Question::Kind::kRegistration, membership_.names.record});
   }
   for (const auto& [name, keys] : namespaces_) {
     Node* const node = NodeOf(keys.control);
@@ -174,9 +204,19 @@ void ClusterTracker::Ask(std::vector<RedisPipeline>& pipelines) {
       continue;
     }
     const ClockPosition known = holder_->Known(name);
-    AddControlRead(pipeline_of(*node), keys.control, AskedFrom(known));
-    node->expected.push_back({Question::Kind::kControl, name, known});
+    RedisPipeline pipeline;
+    AddControlRead(pipeline, keys.control, AskedFrom(known));
+    AskOf(*node, std::move(pipeline), {Question::Kind::kControl, keys.control, name, known});
   }
+}
+
+void ClusterTracker::AskOf(Node& node, RedisPipeline pipeline, Question question) {
+  if (importing_.contains(question.key)) {
+    pipeline = pipeline.Asking();
+    node.expected.push_back({Question::Kind::kAsking});
+  }
+  node.expected.push_back(std::move(question));
+  node.connection->Ask(std::move(pipeline));
 }
 
 void ClusterTracker::OnAnswer(Node& node, RedisReplyView reply) {
@@ -184,6 +224,8 @@ void ClusterTracker::OnAnswer(Node& node, RedisReplyView reply) {
   const Question question = std::move(node.expected.front());
   node.expected.pop_front();
   switch (question.kind) {
+    case Question::Kind::kAsking:
+      break;
     case Question::Kind::kRole:
       OnRole(reply);
       break;
@@ -191,16 +233,16 @@ void ClusterTracker::OnAnswer(Node& node, RedisReplyView reply) {
       OnClusterInfo(reply);
       break;
     case Question::Kind::kRegistration:
-      OnRegistered(reply);
+      OnRegistered(question, node.life.endpoint, reply);
       break;
     case Question::Kind::kControl:
-      OnControlRecord(question, reply);
+      OnControlRecord(question, node.life.endpoint, reply);
       break;
   }
   // Not if it was lost on the way.
   const bool all =
       renewing_ && std::all_of(nodes_.begin(), nodes_.end(), [](const Node& each) { return each.expected.empty(); });
-  if (all) EndRound();
+  if (all) probing_ ? EndProbe() : EndRound();
 }
 
 void ClusterTracker::OnRole(RedisReplyView reply) {
@@ -217,16 +259,19 @@ void ClusterTracker::OnClusterInfo(RedisReplyView reply) {
   if (epoch != epoch_ || InfoField(info, "cluster_state").value_or("") != "ok") is_of_one_mind_ = false;
 }
 
-bool ClusterTracker::IsElsewhere(RedisReplyView reply) {
+bool ClusterTracker::IsElsewhere(const Question& question, const RedisEndpoint& from, RedisReplyView reply) {
   const std::string_view code = reply.ErrorCode();
   if (code != "MOVED" && code != "ASK" && code != "TRYAGAIN" && code != "CLUSTERDOWN") return false;
   is_whole_ = false;
   is_elsewhere_ = true;
+  importing_.erase(question.key);
+  const std::optional<Redirection> to = ParseRedirection(reply.Text().value_or(""), from);
+  if (to.has_value() && to->once) importing_[question.key] = to->endpoint;
   return true;
 }
 
-void ClusterTracker::OnRegistered(RedisReplyView reply) {
-  if (IsElsewhere(reply)) return;
+void ClusterTracker::OnRegistered(const Question& question, const RedisEndpoint& from, RedisReplyView reply) {
+  if (IsElsewhere(question, from, reply)) return;
   if (reply.IsError()) return GiveUp(reply);
   const absl::StatusOr<RegisterAnswer> answer = ParseRegister(reply);
   if (!answer.ok()) return Refuse(std::string(answer.status().message()));
@@ -235,8 +280,8 @@ void ClusterTracker::OnRegistered(RedisReplyView reply) {
   was_member_ = registration.was_member;
 }
 
-void ClusterTracker::OnControlRecord(const Question& question, RedisReplyView reply) {
-  if (IsElsewhere(reply)) return;
+void ClusterTracker::OnControlRecord(const Question& question, const RedisEndpoint& from, RedisReplyView reply) {
+  if (IsElsewhere(question, from, reply)) return;
   absl::StatusOr<std::optional<ControlRange>> range = ParseControlRange(reply);
   if (!range.ok() && reply.IsError()) return GiveUp(reply);
   if (!range.ok()) return Refuse(std::string(range.status().message()));
@@ -251,7 +296,9 @@ void ClusterTracker::OnControlRecord(const Question& question, RedisReplyView re
 // What is not whole for one namespace is whole for the others, but nothing counts without a registration (COHERENCE
 // S1), or where the masters are not of one mind.
 void ClusterTracker::TakeRound() {
-  const bool counts = registered_ && is_of_one_mind_;
+  // One that was replaced may know the new epoch a moment before it knows that.
+  const bool counts = registered_ && is_of_one_mind_ && std::exchange(last_epoch_, epoch_) == epoch_;
+  if (counts) counted_nanos_ = sent_nanos_;
   const bool is_first = counts && !std::exchange(was_registered_, true);
   // COHERENCE N2, S1: as in NearTracker::OnRegistered.
   if ((is_first && !Planted(Bug::kNoFlush)) || !was_member_) holder_->OnChanged("", "");
@@ -279,16 +326,19 @@ void ClusterTracker::EndRound() {
   promised_.clear();
   SetTimer(sent_nanos_ + options_.renew_every_nanos, &ClusterTracker::Renew);
   if (is_elsewhere_) parts_.look_again();
+  // Entries had better go by their age than not at all.
+  if (sent_nanos_ - counted_nanos_ > 2 * options_.near_lease_nanos) return Lose();
   if (is_whole_ && !askers_.empty()) return RenewNotBefore(sent_nanos_ + kLeastWhileAsked);
-  if (renew_again_ || is_elsewhere_ || !is_of_one_mind_) RenewSoon();
+  if (renew_again_) RenewSoon();
 }
 
 void ClusterTracker::Drop() {
   loop_->CancelTimer(timer_);
   timer_ = {};
-  renewing_ = false;
+  renewing_ = probing_ = false;
   askers_.clear();
   promised_.clear();
+  importing_.clear();
   for (Node& node : nodes_) {
     if (node.connection != nullptr) node.connection->Close();
   }

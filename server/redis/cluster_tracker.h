@@ -62,8 +62,9 @@ class ClusterTracker final : public Tracker {
 
  private:
   struct Question {
-    enum class Kind { kRole, kClusterInfo, kRegistration, kControl };
+    enum class Kind { kRole, kClusterInfo, kAsking, kRegistration, kControl };
     Kind kind = Kind::kRole;
+    std::string key = {};         // of what is under one
     std::string name_space = {};  // of kControl
     ClockPosition known = {};     // of kControl: what the holder knew
   };
@@ -76,19 +77,25 @@ class ClusterTracker final : public Tracker {
   void Connect();
   std::unique_ptr<TrackedNode> Open(size_t i);
   void OnReady();
+  // A round that only finds out whether one could count.
+  void Probe();
+  void EndProbe();
+  void Begin();
   Node* NodeOf(std::string_view key);
   // At most one round is under way.
   void Renew();
   void RenewNotBefore(int64_t due_nanos);
-  void Ask(std::vector<RedisPipeline>& pipelines);
+  void AskItself(Node& node);
+  void AskRecords();
+  void AskOf(Node& node, RedisPipeline pipeline, Question question);
   void OnPush(RedisReplyView keys);
   void OnAnswer(Node& node, RedisReplyView reply);
   void OnRole(RedisReplyView reply);
   void OnClusterInfo(RedisReplyView reply);
-  void OnRegistered(RedisReplyView reply);
-  void OnControlRecord(const Question& question, RedisReplyView reply);
+  void OnRegistered(const Question& question, const RedisEndpoint& from, RedisReplyView reply);
+  void OnControlRecord(const Question& question, const RedisEndpoint& from, RedisReplyView reply);
   // Whether the answer is that somebody else has the key, who is asked the next time.
-  bool IsElsewhere(RedisReplyView reply);
+  bool IsElsewhere(const Question& question, const RedisEndpoint& from, RedisReplyView reply);
   void EndRound();
   void TakeRound();
   void SetTimer(int64_t due_nanos, void (ClusterTracker::*then)());
@@ -119,9 +126,14 @@ class ClusterTracker final : public Tracker {
   std::vector<Node> dropped_;    // to be destroyed when nothing of them can be on the stack
   bool was_registered_ = false;  // since there are connections
 
+  int64_t counted_nanos_ = 0;                                    // when the last round that counted was sent
+  std::string last_epoch_;                                       // of the last round
+  std::map<std::string, RedisEndpoint, std::less<>> importing_;  // who has a key whose slot is on its way
+
   // Of the round under way.
   bool renewing_ = false;
-  bool renew_again_ = false;  // a control record has changed since it was sent, or was asked for at the wrong place
+  bool probing_ = false;
+  bool renew_again_ = false;  // a control record has changed since it was sent
   int64_t sent_nanos_ = 0;
   uint64_t registered_as_ = 0;  // the registration's sequence
   bool registered_ = false;

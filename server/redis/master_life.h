@@ -2,6 +2,7 @@
 #ifndef LARDER_SERVER_REDIS_MASTER_LIFE_H_
 #define LARDER_SERVER_REDIS_MASTER_LIFE_H_
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ struct MasterLife {
 
   bool operator==(const MasterLife&) const = default;
 };
+
+inline bool Contains(const std::vector<MasterLife>& lives, const MasterLife& life) {
+  return std::find(lives.begin(), lives.end(), life) != lives.end();
+}
 
 // Who is told from which masters entries are read. None that is new is read from before `confirm` is called, once and
 // on any thread; none that is missing after the call, or from before it.

@@ -205,6 +205,7 @@ void RedisConnection::Finish(RedisOperation operation, absl::StatusOr<RedisAnswe
   if (result.ok()) {
     result->sent = std::move(operation.pipeline);
     result->order = ++order_;
+    result->silence_nanos = silence_nanos_;
   }
   std::move(operation.done)(std::move(result));
 }
@@ -314,7 +315,11 @@ void RedisConnection::BecomeReady() {
   CheckSilence();
 }
 
-void RedisConnection::OnBytes() { progress_nanos_ = clock_->NowNanos(); }
+void RedisConnection::OnBytes() {
+  const int64_t now = clock_->NowNanos();
+  silence_nanos_ = unanswered_ != 0 ? now - progress_nanos_ : 0;
+  progress_nanos_ = now;
+}
 
 // The other side may be gone without a word: then nothing is ever answered, and no error comes either.
 void RedisConnection::CheckSilence() {

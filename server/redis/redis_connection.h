@@ -149,6 +149,7 @@ class RedisConnection final : public RedisRoute, private RedisSession::Listener 
 
   uint64_t order_ = 0;          // of the last answer
   size_t unanswered_ = 0;       // commands sent on this session without a reply
+  int64_t silence_nanos_ = 0;   // how long that was before the last bytes
   int64_t progress_nanos_ = 0;  // since when the oldest of them has waited without a byte from Redis
 };
 

@@ -32,7 +32,10 @@ std::string ServerIdentity(std::string_view server, std::string_view replication
   return absl::StrCat(std::string(run), "-", std::string(replication_id));
 }
 
-std::string_view RunIdOf(std::string_view identity) { return identity.substr(0, identity.find('-')); }
+std::string_view RunIdOf(std::string_view identity) {
+  const std::string_view run = identity.substr(0, identity.find('-'));
+  return run.empty() ? identity : run;
+}
 
 bool KnowsScriptFlags(std::string_view server) {
   return InfoNumber(server, "redis_version") >= kFirstMajorWithScriptFlags;

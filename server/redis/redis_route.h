@@ -37,6 +37,7 @@ struct RedisAnswer {
   RedisPipeline sent;
   // Of answers about the same key, a later one has more.
   uint64_t order = 0;
+  int64_t silence_nanos = 0;  // for how long nothing came from the server, though it was asked, before it answered
 };
 
 // Commands that are sent together, and what becomes of them.

@@ -108,7 +108,7 @@ void RedisStore::OnMastersOf(const std::vector<MasterLife>& masters, const std::
   subscriber_.Follow();
   news_loop_.Post([this, masters, confirm] {
     tracker_->SetMasters(masters);
-    if (hears_members_.load()) member_subscriber_.Follow();
+    if (member_subscriber_started_) member_subscriber_.Follow();
     confirm();
   });
 }
@@ -124,7 +124,7 @@ void RedisStore::Follow() {
   subscriber_.Follow();
   news_loop_.Post([this] {
     tracker_->Follow();
-    if (hears_members_.load()) member_subscriber_.Follow();
+    if (member_subscriber_started_) member_subscriber_.Follow();
   });
 }
 

@@ -237,8 +237,20 @@ class RedisStore final : public Store {
   void TryTouch(const std::shared_ptr<ApartTouch>& touch);
   void SendTouch(const std::shared_ptr<ApartTouch>& touch, ControlFacts facts);
   void LeaseApart(const NamespaceKeys& name_space, LeaseRequest request, StoreCallback<LeaseResult> done);
+  struct ApartErase {
+    EraseResult erase;
+    absl::Status why;  // of a key that is lost
+  };
+  // How many were there.
   void EraseOneApart(const NamespaceKeys& name_space, const std::string& key, RedisPipeline script,
-                     OperationDeadline deadline, bool counts, const std::shared_ptr<Gathering<EraseResult>>& gathering);
+                     OperationDeadline deadline, StoreCallback<int64_t> done);
+  // One part of it, whose entries count so many times.
+  static StoreCallback<int64_t> Counting(const std::shared_ptr<Gathering<EraseResult>>& gathering, int64_t times = 1) {
+    return [gathering, times](absl::StatusOr<int64_t> erased) {
+      gathering->result.erased += times * erased.value_or(0);
+      gathering->Arrive(erased.status());
+    };
+  }
   void EraseApart(const NamespaceKeys& name_space, EraseRequest request, OperationDeadline deadline,
                   StoreCallback<EraseResult> done);
   void EraseApart(const NamespaceKeys& name_space, EraseVersionsRequest request, OperationDeadline deadline,
@@ -315,6 +327,7 @@ class RedisStore final : public Store {
   // Both on news_loop_, where the answers to others' questions keep nothing back.
   const std::unique_ptr<Tracker> tracker_;
   ChannelSubscriber member_subscriber_;
+  bool member_subscriber_started_ = false;  // news_loop_'s thread alone
 };
 
 }  // namespace larder

@@ -1,6 +1,7 @@
 // RedisStore: the scripts over entries where the control record is on another server (COHERENCE N5). What a script
 // beside the record looks up in one step is looked up before, and told to the script. What the record says is never
 // told newer than it is, so that an invalidation which comes between kills what is stored (E3).
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -30,6 +31,9 @@ bool IsAlive(const Entry& entry, const ControlFacts& facts) {
   const EntryMeta& meta = entry.meta();
   return meta.generation == facts.position.generation && !facts.Kills(entry.tags(), meta.epoch);
 }
+
+// Of the part of the store that has the key, and not of what was asked.
+bool IsAway(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
 
 // Whether a pattern that the caller did not judge by may have killed the entry.
 bool MayBeDead(const WriteRequest& request, const Entry& entry, const ControlFacts& facts) {
@@ -228,14 +232,11 @@ void RedisStore::LeaseApart(const NamespaceKeys& name_space, LeaseRequest reques
 }
 
 void RedisStore::EraseOneApart(const NamespaceKeys& name_space, const std::string& key, RedisPipeline script,
-                               OperationDeadline deadline, bool counts,
-                               const std::shared_ptr<Gathering<EraseResult>>& gathering) {
+                               OperationDeadline deadline, StoreCallback<int64_t> done) {
   RunScript(ScriptCall{&name_space, Script::kErase, deadline,
-                       [gathering, counts](absl::StatusOr<ScriptReply> reply) {
-                         if (!reply.ok()) return gathering->Arrive(reply.status());
-                         const absl::StatusOr<int64_t> erased = ParseNumber(RedisReplyView(reply->reply), "an erasure");
-                         if (counts) gathering->result.erased += erased.value_or(0);
-                         gathering->Arrive(erased.status());
+                       [done = std::move(done)](absl::StatusOr<ScriptReply> reply) mutable {
+                         if (!reply.ok()) return std::move(done)(std::move(reply).status());
+                         std::move(done)(ParseNumber(RedisReplyView(reply->reply), "an erasure"));
                        },
                        name_space.entry_prefix + key},
             std::move(script));
@@ -247,13 +248,25 @@ void RedisStore::EraseApart(const NamespaceKeys& name_space, EraseRequest reques
   if (!request.soft_versions.empty()) {
     return SoftenApart(name_space, std::move(request), deadline, std::move(done));
   }
-  auto gathering = std::make_shared<Gathering<EraseResult>>();
+  auto gathering = std::make_shared<Gathering<ApartErase>>();
   gathering->left = request.keys.size();
-  gathering->done = std::move(done);
+  gathering->done = [count = request.keys.size(), done = std::move(done)](absl::StatusOr<ApartErase> ended) mutable {
+    if (!ended.ok()) return std::move(done)(std::move(ended).status());
+    if (ended->erase.lost.size() == count) return std::move(done)(ended->why);
+    std::sort(ended->erase.lost.begin(), ended->erase.lost.end());
+    std::move(done)(std::move(ended->erase));
+  };
   OnLoop([this, keys = &name_space, deadline, request = std::move(request), gathering] {
     for (size_t i = 0; i < request.keys.size(); ++i) {
       EraseOneApart(*keys, request.keys[i], EraseCommands(*keys, request, i, kNothingTold), deadline,
-                    /*counts=*/true, gathering);
+                    [i, gathering](absl::StatusOr<int64_t> erased) {
+                      ApartErase& all = gathering->result;
+                      all.erase.erased += erased.value_or(0);
+                      if (!IsAway(erased.status())) return gathering->Arrive(erased.status());
+                      all.erase.lost.push_back(i);
+                      all.why = erased.status();
+                      gathering->Arrive();
+                    });
     }
   });
 }
@@ -267,7 +280,7 @@ void RedisStore::EraseApart(const NamespaceKeys& name_space, EraseVersionsReques
   OnLoop([this, keys = &name_space, deadline, request = std::move(request), gathering] {
     for (size_t i = 0; i < request.keys.size(); ++i) {
       EraseOneApart(*keys, request.keys[i].first, EraseCommands(*keys, request, i, kNothingTold), deadline,
-                    /*counts=*/true, gathering);
+                    Counting(gathering));
     }
   });
 }
@@ -323,8 +336,7 @@ void RedisStore::SoftenApart(const NamespaceKeys& name_space, EraseRequest reque
                  // What was dead was not there.
                  EraseOneApart(*keys, request.keys[i],
                                is_dead ? EraseCommands(*keys, exact, 0, told) : EraseCommands(*keys, request, i, told),
-                               deadline,
-                               /*counts=*/!is_dead, gathering);
+                               deadline, Counting(gathering, is_dead ? 0 : 1));
                }
              });
   });

@@ -51,7 +51,10 @@ void RedisStore::SetSyncListener(SyncListener listener) {
 
 void RedisStore::HearMembers() {
   if (hears_members_.exchange(true)) return;
-  news_loop_.Post([this] { member_subscriber_.Start(); });
+  news_loop_.Post([this] {
+    member_subscriber_.Start();
+    member_subscriber_started_ = true;
+  });
 }
 
 void RedisStore::OnMemberMessage(std::string_view channel, std::string_view message) {

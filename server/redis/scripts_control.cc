@@ -103,9 +103,10 @@ namespace {
 // now is in a life that the record names: what it has was there all the time, or came from one that was. A life that
 // the record does not name may have begun with older data, but only where one that it names has ended: else a master
 // has joined, which got what it has from the others. One that had slots and has none has ended as what it was, whether
-// it can be asked or not. Of one that has slots and cannot be asked the record keeps what it says, and while it does
-// not name such a one, of the others that have ended too. A life is `name:number`, and followed by `:0` where it has no
-// slots.
+// it can be asked or not, and one that had none and has some has begun. Of one without slots that is not there it only
+// matters if it is there in another life: it may have had keys of a slot that was on its way. Of one that has slots and
+// cannot be asked the record keeps what it says, and while it does not name such a one, of the others that have ended
+// too. A life is `name:number`, and followed by `:0` where it has no slots.
 constexpr std::string_view kEnsureBody = R"lua(
 local top = redis.pcall('ZREVRANGE', KEYS[1], 0, 0)
 local head = not top.err and top[1] or ''
@@ -124,20 +125,24 @@ local function life_of(item)
 end
 
 local there, unknown, known, names = {}, {}, {}, {}
-for item in string.gmatch(ARGV[2], '[^,]+') do there[life_of(item)] = item end
+local is_there = {}
+for item in string.gmatch(ARGV[2], '[^,]+') do there[life_of(item)], is_there[name_of(item)] = item, true end
 for name in string.gmatch(ARGV[3], '[^,]+') do unknown[name] = true end
 local kept, ended = '', ''
 for item in string.gmatch(recorded, '[^,]+') do
-  local life = life_of(item)
-  known[life], names[name_of(item)] = true, true
-  if not there[life] and unknown[name_of(item)] then
+  local life, name = life_of(item), name_of(item)
+  local had_slots = item == life
+  known[life], names[name] = known[life] or had_slots, true
+  if not there[life] and unknown[name] then
     kept = kept .. ',' .. item
-  elseif not there[life] or (item == life and there[life] ~= life) then
-    ended = ended .. ',' .. life
+  elseif had_slots and there[life] ~= life or not had_slots and not there[life] and is_there[name] then
+    ended = ended .. ',' .. life .. ':0'
   end
 end
 local has_begun, is_open = false, false
-for life in pairs(there) do has_begun = has_begun or not known[life] end
+for life, item in pairs(there) do
+  has_begun = has_begun or known[life] == nil or (item == life and not known[life])
+end
 for name in pairs(unknown) do is_open = is_open or not names[name] end
 local lost = recorded == '' or (ended ~= '' and has_begun)
 local identities = ARGV[2] .. kept .. (is_open and not lost and ended or '')

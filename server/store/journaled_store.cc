@@ -34,6 +34,10 @@ absl::Status Withheld() {
       "what was invalidated, or failed to be written, while the store was away is being made up for there first");
 }
 
+absl::Status Away() {
+  return absl::UnavailableError("the part of the store that has some of the keys is not available");
+}
+
 // While the store is away its own error says more. Should it be back just now, its answer still must not be believed.
 template <typename T>
 StoreCallback<T> Disbelieving(StoreCallback<T> done) {
@@ -169,6 +173,12 @@ void JournaledStore::Erase(EraseRequest request, StoreCallback<EraseResult> done
   const bool may_defer = request.may_defer;
   store_->Erase(std::move(request), [this, name_space = std::move(name_space), keys = std::move(keys), may_defer,
                                      done = std::move(done)](absl::StatusOr<EraseResult> result) mutable {
+    if (result.ok() && !result->lost.empty()) {
+      std::vector<std::string> lost;
+      for (size_t i : result->lost) lost.push_back(std::move(keys[i]));
+      keys = std::move(lost);
+      result = Away();
+    }
     if (!IsLost(result.status())) return std::move(done)(std::move(result));
     JournalKeys(name_space, keys);
     if (!MayAnswerDeferred(may_defer, result.status())) return std::move(done)(std::move(result));
@@ -224,7 +234,8 @@ void JournaledStore::AfterAdding() {
         "all its entries when the store is back");
   }
   if (store_->breaker() != BreakerState::kClosed) was_away_.store(true);
-  ReplaySoon();
+  // What has just failed is not tried again with each call that fails too.
+  fails_.load() ? LookAgainLater() : ReplaySoon();
 }
 
 void JournaledStore::LookAgainLater() {
@@ -275,9 +286,20 @@ void JournaledStore::SendKeys(const Round& round, Journal::Step step) {
                      .deadline_nanos = kNoDeadline,
                      .may_defer = false};
   store_->Erase(std::move(erase), [this, round, step = std::move(step)](const absl::StatusOr<EraseResult>& result) {
-    if (!result.ok()) return End(round.name_space);
-    if (listener_ != nullptr) listener_->OnKeysReplayed(round.name_space, step.keys, round.began_nanos);
-    Settle(round, step);
+    if (!result.ok()) return Fail(round.name_space);
+    if (result->lost.empty()) {
+      if (listener_ != nullptr) listener_->OnKeysReplayed(round.name_space, step.keys, round.began_nanos);
+      return Settle(round, step);
+    }
+    // The others are not to wait for the part of the store that is away, nor to be erased again and again.
+    Journal::Step done;
+    for (size_t i = 0, lost = 0; i < step.keys.size(); ++i) {
+      const bool is_lost = lost < result->lost.size() && result->lost[lost] == i;
+      is_lost ? static_cast<void>(++lost) : done.keys.push_back(step.keys[i]);
+    }
+    if (listener_ != nullptr) listener_->OnKeysReplayed(round.name_space, done.keys, round.began_nanos);
+    replayed_.Add(journal_.Settle(round.name_space, done, round.position));
+    Fail(round.name_space);
   });
 }
 
@@ -294,7 +316,7 @@ void JournaledStore::SendGroups(const Round& round, Journal::Step step) {
                       .may_defer = false};
   store_->InvalidateGroups(std::move(groups),
                            [this, round, step = std::move(step)](const absl::StatusOr<GroupResult>& result) {
-                             if (!result.ok()) return End(round.name_space);
+                             if (!result.ok()) return Fail(round.name_space);
                              if (listener_ != nullptr) listener_->OnGroupsReplayed(round.name_space, result->control);
                              Settle(round, step);
                            });
@@ -303,15 +325,21 @@ void JournaledStore::SendGroups(const Round& round, Journal::Step step) {
 void JournaledStore::SendBarrier(const Round& round, Journal::Step step) {
   store_->RaiseBarrier(round.name_space, kNoDeadline,
                        [this, round, step = std::move(step)](const absl::StatusOr<ControlUpdate>& update) {
-                         if (!update.ok()) return End(round.name_space);
+                         if (!update.ok()) return Fail(round.name_space);
                          if (listener_ != nullptr) listener_->OnGroupsReplayed(round.name_space, *update);
                          Settle(round, step);
                        });
 }
 
 void JournaledStore::Settle(const Round& round, const Journal::Step& step) {
+  fails_.store(false);
   replayed_.Add(journal_.Settle(round.name_space, step, round.position));
   Step(round);
+}
+
+void JournaledStore::Fail(const std::string& name_space) {
+  fails_.store(true);
+  End(name_space);
 }
 
 // What is left of it, or was added meanwhile, has the next look.

@@ -165,6 +165,7 @@ class JournaledStore final : public Store {
   void SendBarrier(const Round& round, Journal::Step step);
   // The step was acknowledged: on to the next.
   void Settle(const Round& round, const Journal::Step& step);
+  void Fail(const std::string& name_space);
   void End(const std::string& name_space);
 
   const std::unique_ptr<Store> store_;
@@ -175,6 +176,7 @@ class JournaledStore final : public Store {
   Counter& replayed_;
   std::atomic<bool> looks_again_{false};
   std::atomic<uint64_t> overflows_told_{0};
+  std::atomic<bool> fails_{false};     // the last step of a replay has
   std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
   Mutex mutex_;

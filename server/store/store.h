@@ -166,6 +166,9 @@ struct EraseRequest {
 struct EraseResult {
   int64_t erased = 0;     // entries that were there; leases are none
   bool deferred = false;  // it is done here, and will be in the store once that is back: no acknowledgement
+  // Which of several keys are not known to be erased, in ascending order: those of a part of the store that is away.
+  // The others are.
+  std::vector<size_t> lost = {};
 };
 
 // Invalidates groups: advances the clock once and stamps them all with it.

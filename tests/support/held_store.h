@@ -4,10 +4,13 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/store/store.h"
@@ -29,8 +32,10 @@ class HeldStore final : public Store {
   // Everything that changes something is carried out, but answered with this error: the outcome is unknown to the
   // caller. Barriers and the forgetting of stamps excepted.
   absl::Status lost_answer;
-  bool shared = false;  // as if others wrote to the store too
-  bool away = false;    // it says of itself that it cannot be reached
+  std::set<std::string> lost_keys;      // of a part of the store that is away: not erased
+  std::map<std::string, int> erasures;  // of the others while there are any, by key
+  bool shared = false;                  // as if others wrote to the store too
+  bool away = false;                    // it says of itself that it cannot be reached
   std::atomic<int> reads{0};
   std::atomic<int> leases{0};  // that were asked for
   std::atomic<int> touches{0};
@@ -55,7 +60,24 @@ class HeldStore final : public Store {
     Pass<TouchResult>(Lose(std::move(done)), [this, request](auto next) { store_->Touch(request, std::move(next)); });
   }
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override {
-    Pass<EraseResult>(Lose(std::move(done)), [this, request](auto next) { store_->Erase(request, std::move(next)); });
+    std::vector<size_t> lost;
+    std::vector<std::string> others;
+    for (size_t i = 0; i < request.keys.size(); ++i) {
+      if (lost_keys.contains(request.keys[i])) {
+        lost.push_back(i);
+      } else {
+        if (!lost_keys.empty()) ++erasures[request.keys[i]];
+        others.push_back(request.keys[i]);
+      }
+    }
+    if (!lost.empty() && others.empty()) return std::move(done)(absl::UnavailableError("its part is away"));
+    request.keys = std::move(others);
+    Pass<EraseResult>(Lose(std::move(done)), [this, request, lost](auto next) {
+      store_->Erase(request, [lost, next = std::move(next)](absl::StatusOr<EraseResult> result) mutable {
+        if (result.ok()) result->lost = lost;
+        std::move(next)(std::move(result));
+      });
+    });
   }
   void Lease(LeaseRequest request, StoreCallback<LeaseResult> done) override {
     ++leases;

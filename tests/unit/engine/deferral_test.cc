@@ -173,6 +173,30 @@ TEST_F(DeferralTest, AReplayThatFailsIsTriedAgain) {
   EXPECT_EQ(Get("a"), Miss());
 }
 
+// Of a store in several parts one may be away, and its keys alone wait.
+TEST_F(DeferralTest, KeysOfAPartThatIsThereAreErasedOnceThoughOthersWait) {
+  ASSERT_TRUE(Set("there", "1").ok());
+  ASSERT_TRUE(Set("away", "1").ok());
+  held_.lost_keys = {"away"};
+  EXPECT_TRUE(IsDeferred({.keys = {"there", "away"}}));
+  EXPECT_EQ(Metric(R"(cache_journal_entries{namespace="shop"})"), 1);
+  EXPECT_EQ(Get("there"), Miss());
+  EXPECT_EQ(Get("away"), Unavailable());
+  // What got no answer once waits together with it, and not for it.
+  held_.lost_answer = absl::DeadlineExceededError("short");
+  EXPECT_FALSE(Invalidate(Key("late")).ok());
+  held_.lost_answer = absl::OkStatus();
+  scheduler_.Advance(kSoon);
+  EXPECT_EQ(Metric(R"(cache_journal_entries{namespace="shop"})"), 1);
+  const int erasures = held_.erasures["late"];
+  scheduler_.Advance(10 * kSoon);
+  EXPECT_EQ(held_.erasures["late"], erasures);
+  EXPECT_EQ(held_.erasures["there"], 1);
+  held_.lost_keys.clear();
+  scheduler_.Advance(kSoon);
+  EXPECT_EQ(Get("away"), Miss());
+}
+
 TEST_F(DeferralTest, ASetWithoutAnAnswerHoldsItsKeyBackAndNothingElse) {
   ASSERT_TRUE(Set("a", "1").ok());
   ASSERT_TRUE(Set("b", "1").ok());

@@ -63,7 +63,24 @@ TEST_F(ControlRecordLivesTest, AnotherLifeEndsItAndOneThatCannotBeAskedIsWaitedF
   EXPECT_FALSE(Ends("a:1,b:2,c:1"));
   EXPECT_FALSE(Ends("a:1,c:1", "b"));
   EXPECT_TRUE(Ends("a:1,b:3,c:1"));
-  EXPECT_TRUE(Ends("a:1,b:3,d:1:0")) << "an importing node that begins anew may have lost what it was given";
+  EXPECT_FALSE(Ends("a:1,b:3,c:1,d:1:0"));
+  EXPECT_TRUE(Ends("a:1,b:3,c:1,d:2:0")) << "an importing node that begins anew may have lost what it was given";
+}
+
+TEST_F(ControlRecordLivesTest, AnEmptyMasterThatBecameAReplicaAndWasPromotedHasBegun) {
+  EXPECT_TRUE(Ends("a:1,b:1,c:1,e:1:0"));
+  EXPECT_TRUE(Ends("a:1,c:1,e:1"));
+  EXPECT_FALSE(Ends("a:1,c:1", "?")) << "some slots are nobody's, and so it is not known yet what that means";
+  EXPECT_TRUE(Ends("a:1,c:1,f:1"));
+}
+
+// Neither reaches the other's.
+TEST_F(ControlRecordLivesTest, TwoWhoSeeDifferentMastersWithoutSlotsEndNothing) {
+  EXPECT_TRUE(Ends("a:1,b:1,d:1:0"));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(Ends("a:1,b:1,g:1:0"));
+    EXPECT_FALSE(Ends("a:1,b:1,d:1:0"));
+  }
 }
 
 // COHERENCE C3, N5.
@@ -87,6 +104,12 @@ TEST_F(RedisClusterLivesTest, AnotherMastersPromotionRaisesABarrierAndCostsOnlyI
   ASSERT_TRUE(both.ok()) << both.status();
   EXPECT_EQ(both->withheld, std::vector<size_t>{0});
   EXPECT_TRUE(both->entries[1]);
+  ASSERT_TRUE(Set(*store_, KeyOn(1), "old").ok());
+  const absl::StatusOr<EraseResult> erased = EraseNow(*store_, {"default", {KeyOn(1), lost}, {}, 0});
+  ASSERT_TRUE(erased.ok()) << erased.status();
+  EXPECT_EQ(erased->erased, 1);
+  EXPECT_EQ(erased->lost, std::vector<size_t>{1});
+  EXPECT_TRUE(absl::IsUnavailable(EraseNow(*store_, {"default", {lost}, {}, 0}).status()));
 
   ASSERT_TRUE(Eventually(
       [&] {

@@ -41,6 +41,7 @@ TEST(ClusterMapTest, ReadsWhatTheNodesSay) {
       "a1 :6379@16379 myself,master - 0 0 1 connected 0-100 200 [93-<-b1]\n"
       "c1 [::1]:7000@17000 slave a1 0 1 1 connected\n"
       "d1 ::1:7001@17001 master,fail - 0 1 3 disconnected 300-301\n"
+      "f1 10.0.0.3:6379@16379 master,fail - 0 1 3 connected\n"
       "e1 :0@0 master,noaddr - 0 1 3 disconnected 400\n";
   const auto masters = ParseClusterNodes(text, {"asked", 1}, /*by_name=*/false);
   ASSERT_TRUE(masters.has_value());
