@@ -253,18 +253,22 @@ void ClusterRoute::Ensure(const Node& node, const std::string& key, bool asking,
 
 void ClusterRoute::OnEnsured(const std::string& key, bool asking, const Lives& lives, const RedisEndpoint& from,
                              absl::StatusOr<RedisAnswer> answer) {
-  const RedisReplyView reply(answer.ok() ? answer->replies.back() : nullptr);
-  if (answer.ok() && !reply.IsError()) {
+  if (!answer.ok()) {
+    unjudged_.insert(key);
+    return EndJudging(lives);
+  }
+  const RedisReplyView reply(answer->replies.back());
+  if (!reply.IsError()) {
     unjudged_.erase(key);
     return EndJudging(lives);
   }
-  if (answer.ok() && !asking && reply.ErrorCode() == "ASK") {
+  if (!asking && reply.ErrorCode() == "ASK") {
     const std::optional<Redirection> elsewhere = ParseRedirection(reply.Text().value_or(""), from);
     const Node* const there = elsewhere.has_value() ? NodeAt(elsewhere->endpoint) : nullptr;
     if (there != nullptr && IsReady(*there)) return Ensure(*there, key, /*asking=*/true, lives);
   }
   unjudged_.insert(key);
-  if (answer.ok()) NoteError(from, reply);
+  NoteError(from, reply);
   EndJudging(lives);
 }
 

@@ -122,7 +122,9 @@ TEST_F(RedisClusterLivesTest, AnotherMastersPromotionRaisesABarrierAndCostsOnlyI
       [&] {
         const absl::StatusOr<ReadResult> read = ReadNow(*store_, {"default", {lost}, {}, 0});
         // COHERENCE N4: not even the first one may be answered as of before the barrier.
-        if (read.ok() && read->entries[0]) EXPECT_NE(read->entries[0]->meta().generation, read->control.generation);
+        if (read.ok() && read->entries[0]) {
+          EXPECT_NE(read->entries[0]->meta().generation, read->control.generation);
+        }
         return read.ok();
       },
       seconds(30)));
