@@ -106,7 +106,8 @@ namespace {
 // it can be asked or not, and one that had none and has some has begun. Of one without slots that is not there it only
 // matters if it is there in another life: it may have had keys of a slot that was on its way. Of one that has slots and
 // cannot be asked the record keeps what it says, and while it does not name such a one, of the others that have ended
-// too. A life is `name:number`, and followed by `:0` where it has no slots.
+// too. A life is `name:number`, followed by `:0` where it has no slots, and by `:x` where it has ended and it is not
+// known yet what that means.
 constexpr std::string_view kEnsureBody = R"lua(
 local top = redis.pcall('ZREVRANGE', KEYS[1], 0, 0)
 local head = not top.err and top[1] or ''
@@ -121,7 +122,7 @@ local function name_of(item)
 end
 
 local function life_of(item)
-  return (string.gsub(item, ':0$', ''))
+  return (string.gsub(item, ':[0x]$', ''))
 end
 
 local there, unknown, known, names = {}, {}, {}, {}
@@ -132,11 +133,15 @@ local kept, ended = '', ''
 for item in string.gmatch(recorded, '[^,]+') do
   local life, name = life_of(item), name_of(item)
   local had_slots = item == life
-  known[life], names[name] = known[life] or had_slots, true
-  if not there[life] and unknown[name] then
-    kept = kept .. ',' .. item
-  elseif had_slots and there[life] ~= life or not had_slots and not there[life] and is_there[name] then
-    ended = ended .. ',' .. life .. ':0'
+  if item == life .. ':x' then
+    ended = ended .. ',' .. item
+  else
+    known[life], names[name] = known[life] or had_slots, true
+    if not there[life] and unknown[name] then
+      kept = kept .. ',' .. item
+    elseif had_slots and there[life] ~= life or not had_slots and not there[life] and is_there[name] then
+      ended = ended .. ',' .. life .. ':x'
+    end
   end
 end
 local has_begun, is_open = false, false
