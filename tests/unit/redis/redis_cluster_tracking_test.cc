@@ -145,6 +145,98 @@ TEST_F(RedisClusterTrackingTest, APromotedNodeIsListenedTo) {
   EXPECT_TRUE(AwaitChange(key));
 }
 
+// The rights that docs/envelope.md names suffice, also for a slot that is on its way.
+TEST_F(RedisClusterTrackingTest, NeedsNoMoreRightsThanTheDocumentationSays) {
+  ASSERT_NO_FATAL_FAILURE(StartCluster({.empty_masters = 1}));
+  for (size_t i = 0; i < 4; ++i) {
+    ASSERT_EQ(cluster_->Ask(i, {"ACL",
+                                "SETUSER",
+                                "larder",
+                                "reset",
+                                "on",
+                                ">pw",
+                                "~larder:*",
+                                "&larder:*",
+                                "+hello",
+                                "+auth",
+                                "+select",
+                                "+ping",
+                                "+info",
+                                "+dbsize",
+                                "+scan",
+                                "+subscribe",
+                                "+publish",
+                                "+time",
+                                "+evalsha",
+                                "+script|load",
+                                "+get",
+                                "+set",
+                                "+pttl",
+                                "+pexpire",
+                                "+getrange",
+                                "+getbit",
+                                "+setrange",
+                                "+strlen",
+                                "+unlink",
+                                "+zadd",
+                                "+zrem",
+                                "+zscore",
+                                "+zrevrange",
+                                "+zrangebyscore",
+                                "+role",
+                                "+client|tracking",
+                                "+cluster|nodes",
+                                "+cluster|info",
+                                "+zmscore",
+                                "+asking"}),
+              "OK");
+  }
+  RedisOptions options = Options();
+  options.user = "larder";
+  options.password = "pw";
+  StartStore(options);
+  ASSERT_TRUE(AwaitWhole(*store_)) << Detail();
+  store_->SetNearHolder(&holder_);
+  ASSERT_TRUE(AwaitTracking());
+  const std::string key = KeyOn(1);
+  ASSERT_EQ(cluster_->Ask(3, {"CLUSTER", "SETSLOT", std::to_string(SlotOf(key)), "IMPORTING", cluster_->IdOf(1)}),
+            "OK");
+  ASSERT_EQ(cluster_->Ask(1, {"CLUSTER", "SETSLOT", std::to_string(SlotOf(key)), "MIGRATING", cluster_->IdOf(3)}),
+            "OK");
+  ASSERT_TRUE(Set(*store_, key, "value").ok());
+  EXPECT_EQ(Value(*store_, key), "value");
+  EXPECT_TRUE(TouchNow(*store_, {"default", key, kMinute, kMinute, 0, {}, 0})->found);
+  GroupRequest group;
+  group.name_space = "default";
+  group.tags = {"tag"};
+  EXPECT_TRUE(InvalidateGroupsNow(*store_, group).ok());
+  const absl::StatusOr<LeaseResult> leased = LeaseNow(*store_, LeaseOn(KeyOn(0), 7));
+  ASSERT_TRUE(leased.ok()) << leased.status();
+  EXPECT_TRUE(Fill(*store_, KeyOn(0), leased->fill, "filled")->applied);
+  EXPECT_TRUE(EraseNow(*store_, {"default", {key, KeyOn(0), KeyOn(2)}, {}, 0}).ok());
+  EXPECT_EQ(DescribeNow(*store_)->detail, "");
+  EXPECT_EQ(WarningCount(), 0u);
+}
+
+// A slot that stays on its way keeps nobody from the record that has gone before.
+TEST_F(RedisClusterTrackingTest, ARecordOnItsWayIsReadWhereItIs) {
+  ASSERT_NO_FATAL_FAILURE(Track({.empty_masters = 1}));
+  const int slot = HashSlotOf(kControlKey);
+  const size_t from = FirstOwner(slot);
+  const std::string number = std::to_string(slot);
+  ASSERT_EQ(cluster_->Ask(3, {"CLUSTER", "SETSLOT", number, "IMPORTING", cluster_->IdOf(from)}), "OK");
+  ASSERT_EQ(cluster_->Ask(from, {"CLUSTER", "SETSLOT", number, "MIGRATING", cluster_->IdOf(3)}), "OK");
+  ASSERT_EQ(
+      cluster_->Ask(from, {"MIGRATE", "127.0.0.1", std::to_string(cluster_->node(3).port()), kControlKey, "0", "5000"}),
+      "OK");
+  EXPECT_TRUE(AwaitTracking());
+  const std::string key = KeyOn(from);
+  // Two looks at least come and go.
+  const auto end = std::chrono::steady_clock::now() + seconds(3);
+  while (std::chrono::steady_clock::now() < end) ASSERT_TRUE(Set(*store_, key, "value").ok());
+  EXPECT_EQ(holder_.lost(), 0);
+}
+
 TEST_F(RedisClusterTrackingTest, ARefusalIsToldAndNearEntriesGoByAge) {
   ASSERT_NO_FATAL_FAILURE(StartCluster());
   ASSERT_TRUE(cluster_->node(2).Command({"ACL", "SETUSER", "default", "-client|tracking"}).ok());
