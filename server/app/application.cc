@@ -114,6 +114,7 @@ absl::StatusOr<RedisOptions> ToRedisOptions(const ServerSettings& settings) {
   options->tracks = settings.near.coherence == NearCoherence::kTracking;
   options->near_lease_nanos = settings.near.lease_ms * kNanosPerMilli;
   options->max_pending = static_cast<size_t>(redis.max_pending);
+  options->connections = static_cast<size_t>(redis.connections);
   options->compress_from_bytes = static_cast<size_t>(redis.compress_from_bytes);
   absl::Status status = CheckRedisOptions(*options);
   if (status.ok() && options->tls.enabled) status = CheckTlsFiles(options->tls);

@@ -70,6 +70,7 @@ void AddRedis(const ServerSettings::Redis& redis, Items& items) {
   items.AddDuration(path + "min_backoff", redis.min_backoff_ms);
   items.AddDuration(path + "max_backoff", redis.max_backoff_ms);
   items.AddNumber(path + "max_pending", redis.max_pending);
+  items.AddNumber(path + "connections", redis.connections);
   items.AddBytes(path + "compress_from_bytes", redis.compress_from_bytes);
   items.AddNumber(path + "journal_entries", redis.journal_entries);
   if (redis.tls.enabled.has_value()) items.AddFlag(path + "tls.enabled", *redis.tls.enabled);

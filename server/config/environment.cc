@@ -119,7 +119,8 @@ class Overrides {
       findings_.AddProblemAt(kRedisMaxConnections, "",
                              absl::StrCat(Quote(*connections), ", must be a whole number from 1 on"));
     } else {
-      findings_.AddWarning(kRedisMaxConnections, "has no effect: one connection carries all operations, pipelined");
+      findings_.AddWarning(kRedisMaxConnections,
+                           "has no effect: all operations are pipelined; see store.redis.connections");
     }
   }
 

@@ -147,6 +147,7 @@ ServerSettings::Redis ResolveRedis(const config::v1::RedisConfig& config, Findin
                                                    FormatDuration(redis.max_backoff_ms), ")"));
   }
   redis.max_pending = static_cast<int>(section.Integer("max_pending", {65'536, 1, 16'777'216}));
+  redis.connections = static_cast<int>(section.Integer("connections", {1, 1, 16}));
   redis.compress_from_bytes = section.Integer("compress_from_bytes", {4 * kKiB, 0, 4 * kGiB});
   redis.journal_entries = section.Integer("journal_entries", {100'000, 100, 10'000'000});
   redis.tls = ResolveRedisTls(Section("store.redis.tls", config.tls(), &findings), redis.url);

@@ -69,6 +69,7 @@ struct ServerSettings {
     int64_t min_backoff_ms = 0;
     int64_t max_backoff_ms = 0;
     int max_pending = 0;
+    int connections = 0;              // to one Redis
     int64_t compress_from_bytes = 0;  // 0: never
     int64_t journal_entries = 0;      // invalidations that wait for Redis to come back
     RedisTls tls;

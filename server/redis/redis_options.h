@@ -53,6 +53,7 @@ struct RedisOptions {
   int64_t operation_timeout_nanos = 250 * kNanosPerMilli;  // of one operation
   int64_t min_backoff_nanos = 50 * kNanosPerMilli;         // first pause before connecting again
   int64_t max_backoff_nanos = kNanosPerSecond;             // the longest
+  size_t connections = 1;                                  // for operations, where there is but one server
   size_t max_pending = 65'536;                             // operations that may wait at once
   size_t max_pending_bytes = size_t{256} << 20;            // what they may take in all, as sent
   int64_t renew_every_nanos = 250 * kNanosPerMilli;        // how often it is made sure that no change goes untold

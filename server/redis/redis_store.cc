@@ -8,6 +8,7 @@
 #include "server/redis/cluster_tracker.h"
 #include "server/redis/near_tracker.h"
 #include "server/redis/redis_connection.h"
+#include "server/redis/redis_lanes.h"
 #include "server/store/random_bits.h"
 
 namespace larder {
@@ -81,8 +82,13 @@ std::unique_ptr<RedisRoute> RedisStore::MakeRoute(std::function<void(std::string
         &loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
         [this](std::vector<MasterLife> masters, std::function<void()> confirm) { OnMastersOf(masters, confirm); });
   }
-  return std::make_unique<RedisConnection>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
-                                           finder_.get());
+  if (options_.connections == 1) {
+    return std::make_unique<RedisConnection>(&loop_, clock_, options_, ControlKeys(namespaces_), std::move(observer),
+                                             finder_.get());
+  }
+  std::map<std::string, std::string> control_keys;
+  for (const auto& [name, name_space] : namespaces_) control_keys.emplace(name, name_space.control);
+  return std::make_unique<RedisLanes>(&loop_, clock_, options_, control_keys, std::move(observer), finder_.get());
 }
 
 std::unique_ptr<Tracker> RedisStore::MakeTracker() {
@@ -99,8 +105,7 @@ std::unique_ptr<Tracker> RedisStore::MakeTracker() {
                               .on_trouble = on_trouble});
   }
   return std::make_unique<NearTracker>(
-      &news_loop_, clock_, options_, Where(), &namespaces_, &membership_,
-      [this] { return route_->identity(membership_.names.record); },
+      &news_loop_, clock_, options_, Where(), &namespaces_, &membership_, [this] { return route_->identity(""); },
       [this](const std::string& why) { loop_.Post([this, why] { route_->Reconnect(why); }); }, on_unknown, on_trouble);
 }
 

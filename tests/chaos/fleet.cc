@@ -32,7 +32,8 @@ std::string ConfigOf(const Fleet::Options& options) {
                       "ms, on_store_loss: ", options.on_store_loss,
                       "}\n"
                       "store: {redis: {operation_timeout: ",
-                      options.store_timeout_nanos / kNanosPerMilli, "ms}}\n");
+                      options.store_timeout_nanos / kNanosPerMilli, "ms",
+                      options.connections == 1 ? "" : absl::StrCat(", connections: ", options.connections), "}}\n");
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ class Fleet {
     int64_t sweep_interval_nanos = 0;  // at least 100 ms
     int64_t degraded_max_age_nanos = 0;
     std::string on_store_loss = "near_only";
+    int connections = 1;                 // store.redis.connections; a last release may know nothing of more
     std::string coherence = "tracking";  // near.coherence, but not age
   };
 

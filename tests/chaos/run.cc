@@ -56,6 +56,7 @@ Fleet::Options FleetOf(const RunOptions& options) {
           .sweep_interval_nanos = Millis(options.turn / 2 % 2 == 0 ? 100 : 60'000),
           .degraded_max_age_nanos = Millis(options.turn % 2 == 0 ? 700 : 60'000),
           .on_store_loss = options.turn % 3 == 0 ? "memory" : "near_only",
+          .connections = options.other_program.empty() && options.turn / 4 % 2 != 0 ? 3 : 1,
           .coherence = options.coherence};
 }
 

@@ -20,12 +20,12 @@ namespace larder {
 class RedisServer {
  public:
   struct Options {
-    std::string password;
-    bool unix_socket = false;             // listens on unix_path() too
-    bool tls = false;                     // listens on tls_port() too; extra_args name the files
-    bool sentinel = false;                // is a sentinel, which watches nothing yet
-    bool cluster = false;                 // is a node of a Cluster, which knows no other yet; Redis 7 or later
-    std::vector<std::string> extra_args;  // as on redis-server's command line
+    std::string password = {};
+    bool unix_socket = false;                  // listens on unix_path() too
+    bool tls = false;                          // listens on tls_port() too; extra_args name the files
+    bool sentinel = false;                     // is a sentinel, which watches nothing yet
+    bool cluster = false;                      // is a node of a Cluster, which knows no other yet; Redis 7 or later
+    std::vector<std::string> extra_args = {};  // as on redis-server's command line
     // Of a node of a Cluster: from its port the one at which others are to know it; none: the same.
     std::function<absl::StatusOr<int>(int port)> known_as = {};
   };

@@ -35,6 +35,7 @@ store:
     min_backoff: 50ms
     max_backoff: 1s
     max_pending: 65536
+    connections: 1
     compress_from_bytes: 4KiB
     journal_entries: 100000
 namespaces:

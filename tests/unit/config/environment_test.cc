@@ -114,7 +114,7 @@ TEST_F(EnvironmentTest, WarnsOfWhatHasNoEffect) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->warnings,
             std::vector<std::string>{
-                "REDIS_MAX_CONNECTIONS: has no effect: one connection carries all operations, pipelined"});
+                "REDIS_MAX_CONNECTIONS: has no effect: all operations are pipelined; see store.redis.connections"});
 }
 
 TEST_F(EnvironmentTest, TakesAnyNumberOfConnections) {
@@ -123,7 +123,7 @@ TEST_F(EnvironmentTest, TakesAnyNumberOfConnections) {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ(loaded->warnings,
               std::vector<std::string>{
-                  "REDIS_MAX_CONNECTIONS: has no effect: one connection carries all operations, pipelined"});
+                  "REDIS_MAX_CONNECTIONS: has no effect: all operations are pipelined; see store.redis.connections"});
   }
 }
 

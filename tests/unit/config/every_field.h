@@ -34,6 +34,7 @@ store:
     min_backoff: 10ms
     max_backoff: 5s
     max_pending: 1000
+    connections: 3
     compress_from_bytes: 0
     journal_entries: 500
     tls:

@@ -39,6 +39,7 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.redis.min_backoff_ms, 50);
   EXPECT_EQ(settings.redis.max_backoff_ms, 1'000);
   EXPECT_EQ(settings.redis.max_pending, 65'536);
+  EXPECT_EQ(settings.redis.connections, 1);
   EXPECT_EQ(settings.redis.compress_from_bytes, 4'096);
   EXPECT_EQ(settings.redis.journal_entries, 100'000);
   EXPECT_EQ(settings.redis.tls.enabled, std::nullopt);
@@ -107,6 +108,7 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.redis.min_backoff_ms, 10);
   EXPECT_EQ(settings.redis.max_backoff_ms, 5'000);
   EXPECT_EQ(settings.redis.max_pending, 1'000);
+  EXPECT_EQ(settings.redis.connections, 3);
   EXPECT_EQ(settings.redis.compress_from_bytes, 0);
   EXPECT_EQ(settings.redis.journal_entries, 500);
   EXPECT_EQ(settings.redis.tls.enabled, true);
@@ -273,6 +275,7 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"store: {redis: {connect_timeout: 0}}\n", "larder.yaml:1: store.redis.connect_timeout: 0s, must be 1ms to 1m"},
       {"store: {redis: {operation_timeout: 2m}}\n",
        "larder.yaml:1: store.redis.operation_timeout: 2m, must be 1ms to 1m"},
+      {"store: {redis: {connections: 17}}\n", "larder.yaml:1: store.redis.connections: 17, must be 1 to 16"},
       {"store: {redis: {max_pending: 0}}\n", "larder.yaml:1: store.redis.max_pending: 0, must be 1 to 16777216"},
       {"store: {redis: {journal_entries: 99}}\n",
        "larder.yaml:1: store.redis.journal_entries: 99, must be 100 to 10000000"},

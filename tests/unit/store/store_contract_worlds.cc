@@ -31,12 +31,13 @@ class EmbeddedWorld final : public World {
 
 class RedisWorld final : public World {
  public:
-  RedisWorld() {
+  explicit RedisWorld(int connections = 1) {
     absl::StatusOr<std::unique_ptr<RedisServer>> server = RedisServer::Start();
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     RedisStore::Parts parts;
     parts.options.port = server_->port();
+    parts.options.connections = connections;
     parts.options.operation_timeout_nanos = 10 * kNanosPerSecond;  // a busy machine is no failure here
     parts.options.connect_timeout_nanos = 10 * kNanosPerSecond;
     parts.namespaces = {"default", "other"};
@@ -104,6 +105,7 @@ class ClusterWorld final : public World {
 INSTANTIATE_TEST_SUITE_P(, StoreContractTest,
                          testing::Values(WorldKind{"Embedded", [] { return std::make_unique<EmbeddedWorld>(); }},
                                          WorldKind{"Redis", [] { return std::make_unique<RedisWorld>(); }},
+                                         WorldKind{"RedisLanes", [] { return std::make_unique<RedisWorld>(4); }},
                                          WorldKind{"Cluster", [] { return std::make_unique<ClusterWorld>(); }}),
                          [](const auto& made) { return made.param.name; });
 
