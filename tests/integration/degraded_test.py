@@ -301,11 +301,15 @@ def engine_p99_micros(before, after):
     raise AssertionError(buckets)
 
 
+# So many that the 1 % is not a handful, which another process could fill.
+P99_CALLS = 3_000
+
+
 def p99_micros(server, client, key, degraded):
     """Of near hits, as a caller sees them and inside the engine."""
     times = []
     before = server.metrics()
-    for _ in range(1_000):
+    for _ in range(P99_CALLS):
         began = time.perf_counter()
         answer = client.get(key)
         times.append(time.perf_counter() - began)
@@ -331,7 +335,7 @@ def near_hits_with_and_without_redis(server, client, redis):
     held, seen = True, []
     for who, with_redis, without in zip(("caller", "engine"), zip(*up), zip(*down)):
         before, after = statistics.median(with_redis), statistics.median(without)
-        seen.append(f"near hits, p99 of 1,000, median of 5, {who}: {before:.0f} us with Redis, {after:.0f} us without")
+        seen.append(f"near hits, p99 of {P99_CALLS}, median of 5, {who}: {before:.0f} us with Redis, {after:.0f} us without")
         # A sanitizer's build on a busy machine says nothing of what a caller sees.
         held &= (SLOW and who == "caller") or after <= before + max(50.0, before / 10)
     return held, seen

@@ -1,6 +1,7 @@
 """Two replicas that Redis tells of each other's writes, or that tell each other."""
 
 import bisect
+import collections
 import signal
 import threading
 import time
@@ -56,14 +57,23 @@ def fixture_replicas(start, redis, coherence):
 def served(client, key):
     """A hit, in the end: while connections are lost a Get may fail."""
 
+    others = collections.Counter()  # what else was answered
+
     def hit():
         try:
             answer = client.get(key)
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            others[f"{error.code()}: {error.details()}"[:100]] += 1
             return None
-        return answer if answer.status == cache_pb2.STATUS_HIT and not answer.degraded else None
+        if answer.status == cache_pb2.STATUS_HIT and not answer.degraded:
+            return answer
+        others["degraded" if answer.degraded else cache_pb2.Status.Name(answer.status)] += 1
+        return None
 
-    return eventually(hit, "a hit")
+    try:
+        return eventually(hit, "a hit")
+    except AssertionError as error:
+        raise AssertionError(f"{error} of {key}: {dict(others)}") from error
 
 
 def settle(client, key):

@@ -224,11 +224,18 @@ TEST_P(StoreContractTest, RefusesCallsAfterShutdown) {
 }
 
 TEST_P(StoreContractTest, GivesBackTagsTimesAndAbsence) {
-  EntryMeta meta = StaleMeta(10 * kNanosPerSecond, 20 * kNanosPerSecond);
-  meta.sliding_nanos = 10 * kNanosPerSecond;
+  EntryMeta meta;
   const std::string longest(TagList::kMaxTagBytes, '\xff');
   const Tags tags = {"user:42", longest, std::string_view("a\0b", 3)};
-  Write(Request("key", Entry::Create(meta, "text/plain", "value", TagList::Encode(tags))));
+  // A write that is long on its way to Redis gives the entry that much longer: one is looked for that is not.
+  int64_t took = kNanosPerSecond;
+  for (int i = 0; i < 100 && took > kNanosPerMilli; ++i) {
+    meta = StaleMeta(10 * kNanosPerSecond, 20 * kNanosPerSecond);
+    meta.sliding_nanos = 10 * kNanosPerSecond;
+    const int64_t began = Now();
+    Write(Request("key", Entry::Create(meta, "text/plain", "value", TagList::Encode(tags))));
+    took = Now() - began;
+  }
   EntryRef got = Get("key");
   ASSERT_TRUE(got);
   EXPECT_EQ(TagsOf(*got), tags);
