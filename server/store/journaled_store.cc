@@ -129,14 +129,32 @@ void JournaledStore::ReadSome(ReadRequest request, std::vector<size_t> withheld,
 }
 
 void JournaledStore::Write(WriteRequest request, StoreCallback<WriteResult> done) {
-  const bool plain = IsPlain(request);
-  if (!plain && IsWithheld(request.name_space, request.key)) return std::move(done)(Withheld());
-  // One that was not sent has changed nothing, but a plain one's caller knows a newer value than the store's.
-  const bool matters = plain || store_->breaker() == BreakerState::kClosed;
-  if (!matters) return store_->Write(std::move(request), std::move(done));
-  // A caller that tries again until it succeeds is not to lose its value to the replay of what failed before.
-  std::optional<uint64_t> position;
-  if (plain && !journal_.empty()) position = journal_.BeginSet(request.name_space, request.key);
+  if (IsPlain(request)) return PlainWrite(std::move(request), std::move(done));
+  if (IsWithheld(request.name_space, request.key)) return std::move(done)(Withheld());
+  // One that was not sent has changed nothing. (Of a plain one the caller knows a newer value than the store's.)
+  if (store_->breaker() != BreakerState::kClosed) return store_->Write(std::move(request), std::move(done));
+  Send(std::move(request), std::nullopt, std::move(done));
+}
+
+// A caller that tries again until it succeeds is not to lose its value to the replay of what failed before.
+void JournaledStore::PlainWrite(WriteRequest request, StoreCallback<WriteResult> done) {
+  const Turn turn = journal_.empty() ? Turn{} : TurnOf(request, done);
+  if (!turn.waits) Send(std::move(request), turn.position, std::move(done));
+}
+
+JournaledStore::Turn JournaledStore::TurnOf(WriteRequest& request, StoreCallback<WriteResult>& done) {
+  MutexLock lock(&mutex_);
+  const auto replaying = replaying_.find(request.name_space);
+  if (replaying == replaying_.end() || !replaying->second.keys.contains(request.key)) {
+    return {.position = journal_.BeginSet(request.name_space, request.key)};
+  }
+  replaying->second.writes.emplace_back([this, request = std::move(request), done = std::move(done)]() mutable {
+    PlainWrite(std::move(request), std::move(done));
+  });
+  return {.waits = true};
+}
+
+void JournaledStore::Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done) {
   std::string name_space = request.name_space;
   std::string key = request.key;
   store_->Write(std::move(request), [this, name_space = std::move(name_space), key = std::move(key), position,
@@ -255,7 +273,7 @@ void JournaledStore::ReplaySoon() {
 void JournaledStore::Replay(const std::string& name_space) {
   {
     MutexLock lock(&mutex_);
-    if (!replaying_.insert(name_space).second) return;
+    if (!replaying_.try_emplace(name_space).second) return;
   }
   // First the time: all that was deferred by then has a number by now.
   const int64_t now = clock_->NowNanos();
@@ -263,7 +281,7 @@ void JournaledStore::Replay(const std::string& name_space) {
 }
 
 void JournaledStore::Step(const Round& round) {
-  std::optional<Journal::Step> step = journal_.Next(round.name_space, round.position, kStepNames);
+  std::optional<Journal::Step> step = NextStep(round);
   if (!step.has_value()) {
     // An overflow may have put what this round has not sent into a barrier that is yet to come.
     if (listener_ != nullptr && !journal_.HasGroups(round.name_space)) {
@@ -277,6 +295,24 @@ void JournaledStore::Step(const Round& round) {
   if (step->barrier) return SendBarrier(round, *std::move(step));
   if (step->is_groups()) return SendGroups(round, *std::move(step));
   SendKeys(round, *std::move(step));
+}
+
+// In one with the mark that its keys are being erased, so that a write comes either before it, and its key is left out,
+// or waits.
+std::optional<Journal::Step> JournaledStore::NextStep(const Round& round) {
+  MutexLock lock(&mutex_);
+  std::optional<Journal::Step> step = journal_.Next(round.name_space, round.position, kStepNames);
+  if (step.has_value()) replaying_[round.name_space].keys.insert(step->keys.begin(), step->keys.end());
+  return step;
+}
+
+void JournaledStore::EndErasure(const std::string& name_space) {
+  UnderWay ended;
+  {
+    MutexLock lock(&mutex_);
+    std::swap(ended, replaying_[name_space]);
+  }
+  for (auto& write : ended.writes) std::move(write)();
 }
 
 void JournaledStore::SendKeys(const Round& round, Journal::Step step) {
@@ -334,11 +370,13 @@ void JournaledStore::SendBarrier(const Round& round, Journal::Step step) {
 void JournaledStore::Settle(const Round& round, const Journal::Step& step) {
   fails_.store(false);
   replayed_.Add(journal_.Settle(round.name_space, step, round.position));
+  EndErasure(round.name_space);
   Step(round);
 }
 
 void JournaledStore::Fail(const std::string& name_space) {
   fails_.store(true);
+  EndErasure(name_space);
   End(name_space);
 }
 

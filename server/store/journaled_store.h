@@ -5,14 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -51,8 +52,9 @@ class DeferralListener {
 // As soon as the store is back, the journal is replayed. Until the store has acknowledged that, whatever would trust
 // what it has is refused with UNAVAILABLE for the keys concerned, or the whole namespace where groups are (D3): Read
 // (whose other keys are read), Touch, Lease, Look, and Writes that depend on what is there or was loaded before. Plain
-// Writes pass, and what they acknowledge need not be replayed any more; a replay that is on its way already may take
-// out again what they wrote, which is a miss, never an older value.
+// Writes pass, and what they acknowledge need not be replayed any more; one whose key is being erased by the replay
+// waits for the end of that erasure. A replay of groups that is on its way already may take out again what they wrote,
+// which is a miss, never an older value.
 class JournaledStore final : public Store {
  public:
   // Runs the task once, at that time of the clock or later, on any thread; or never, if it has been stopped.
@@ -146,11 +148,25 @@ class JournaledStore final : public Store {
     uint64_t position = 0;
     int64_t began_nanos = 0;
   };
+  // What of it is on its way to the store.
+  struct UnderWay {
+    absl::flat_hash_set<std::string> keys = {};               // which are being erased
+    std::vector<absl::AnyInvocable<void() &&>> writes = {};  // that wait until they have been
+  };
+  // The turn of a plain write to go to the store.
+  struct Turn {
+    bool waits = false;
+    std::optional<uint64_t> position = std::nullopt;  // of its key in the journal, if that is there
+  };
 
   bool IsWithheld(const std::string& name_space, const std::string& key) const {
     return !journal_.empty() && journal_.Withholds(name_space, key);
   }
   void ReadSome(ReadRequest request, std::vector<size_t> withheld, StoreCallback<ReadResult> done);
+  void PlainWrite(WriteRequest request, StoreCallback<WriteResult> done);
+  // If its key is being erased, `request` and `done` are taken, and come back by PlainWrite.
+  Turn TurnOf(WriteRequest& request, StoreCallback<WriteResult>& done);
+  void Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done);
   void JournalKeys(const std::string& name_space, const std::vector<std::string>& keys);
   GroupResult DeferGroups(GroupRequest groups);
   void AfterAdding();
@@ -160,6 +176,8 @@ class JournaledStore final : public Store {
   void LookAgainLater();
   void Replay(const std::string& name_space);
   void Step(const Round& round);
+  std::optional<Journal::Step> NextStep(const Round& round);
+  void EndErasure(const std::string& name_space);
   void SendGroups(const Round& round, Journal::Step step);
   void SendKeys(const Round& round, Journal::Step step);
   void SendBarrier(const Round& round, Journal::Step step);
@@ -179,8 +197,8 @@ class JournaledStore final : public Store {
   std::atomic<bool> fails_{false};     // the last step of a replay has
   std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
-  Mutex mutex_;
-  std::set<std::string, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);  // one round of a namespace at a time
+  Mutex mutex_;  // before the journal's
+  std::map<std::string, UnderWay, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);  // one round of a namespace at a time
 };
 
 }  // namespace larder
