@@ -150,8 +150,8 @@ class JournaledStore final : public Store {
   };
   // What of it is on its way to the store.
   struct UnderWay {
-    absl::flat_hash_set<std::string> keys = {};               // which are being erased
-    std::vector<absl::AnyInvocable<void() &&>> writes = {};  // that wait until they have been
+    absl::flat_hash_set<std::string> keys = {};             // which are being erased
+    std::vector<absl::AnyInvocable<void()&&>> writes = {};  // that wait until they have been
   };
   // The turn of a plain write to go to the store.
   struct Turn {
@@ -198,7 +198,8 @@ class JournaledStore final : public Store {
   std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
   Mutex mutex_;  // before the journal's
-  std::map<std::string, UnderWay, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);  // one round of a namespace at a time
+  // One round of a namespace at a time.
+  std::map<std::string, UnderWay, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace larder
