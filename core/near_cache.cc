@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <limits>
-#include <new>
 #include <optional>
 #include <utility>
 
@@ -17,7 +15,7 @@
 #include "core/reuse_model.h"
 
 // To make room, a shard drops the least worthy of a sample of its entries (reuse_model.h). A sample needs no order
-// among the entries, so that a hit moves nothing: it writes eight bytes beside the pointers that it read anyway.
+// among the entries, so that a hit moves nothing: it writes eight bytes beside the pointer that it read anyway.
 //
 // Why not S3-FIFO (Yang et al., SOSP '23) or W-TinyLFU: over three real traces, at 1, 5, 10 and 25 % of the objects,
 // S3-FIFO with its threshold at one gains 18 % of what lies between LRU and the optimum, a hill-climbing W-TinyLFU
@@ -27,37 +25,13 @@
 namespace larder {
 namespace {
 
-// A key and its hash. The bytes lie behind the object in the same allocation.
-class Key {
- public:
-  struct Deleter {
-    void operator()(Key* key) const { ::operator delete(key); }
-  };
-  using Ptr = std::unique_ptr<Key, Deleter>;
-
-  static Ptr Create(std::string_view text, uint64_t hash) {
-    return Ptr(new (::operator new(sizeof(Key) + text.size())) Key(text, hash));
-  }
-
-  uint64_t hash() const { return hash_; }
-  std::string_view text() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
-
- private:
-  Key(std::string_view text, uint64_t hash) : hash_(hash), size_(text.size()) {
-    if (!text.empty()) std::memcpy(reinterpret_cast<char*>(this + 1), text.data(), text.size());
-  }
-
-  const uint64_t hash_;
-  const size_t size_;
-};
-
-// Key and entry are reached from here side by side, not one through the other: two waits for memory at once.
+// The entry has the key. Its hash is computed again where it is needed: the index knows as much of it as a search asks.
 struct Slot {
-  Key::Ptr key;
   EntryRef entry;
   AccessRecord record;
 
-  size_t charge() const { return NearCache::Charge(key->text().size(), *entry); }
+  uint64_t hash() const { return NearCache::Hash(entry->key()); }
+  size_t charge() const { return NearCache::Charge(entry->key().size(), *entry); }
   bool is_new() const { return record.hits == 0; }
 };
 using Slots = std::vector<Slot>;
@@ -79,12 +53,9 @@ struct Probe {
 using Visitor = absl::FunctionRef<void(std::string_view key, const EntryRef& entry)>;
 
 struct HasKey {
-  bool operator()(uint32_t position) const {
-    const Key& key = *(*slots)[position].key;
-    return key.hash() == probe.hash && key.text() == probe.key;
-  }
+  bool operator()(uint32_t position) const { return (*slots)[position].entry->key() == key; }
   const Slots* slots;
-  Probe probe;
+  std::string_view key;
 };
 
 constexpr size_t kMinShardBytes = 8 << 20;
@@ -106,10 +77,13 @@ constexpr size_t kGhostsPerEntry = 2;
 constexpr size_t kMinNewShare = 8;
 constexpr size_t kNewShareInertia = 32;
 
-// A slot, with the slack of the vector; a cell of an index that is at least 3/8 full; ghosts, with the slack of their
-// table.
-constexpr size_t kTableOverhead =
-    sizeof(Slot) * 5 / 4 + PositionIndex::kCellBytes * 8 / 3 + kGhostsPerEntry * sizeof(AccessRecord) * 5 / 4;
+// The slots grow by this part of theirs at a time.
+constexpr size_t kGrowth = 8;
+
+// A slot, with the slack of the vector; a cell of an index that is as empty as it can be; ghosts, with the slack of
+// their table.
+constexpr size_t kTableOverhead = sizeof(Slot) * (kGrowth + 1) / kGrowth + PositionIndex::kMaxBytesPerPosition +
+                                  kGhostsPerEntry * sizeof(AccessRecord) * 5 / 4;
 
 // What malloc takes for a request, by the rule of glibc.
 constexpr size_t AllocationSize(size_t request) { return std::max<size_t>(32, (request + 8 + 15) / 16 * 16); }
@@ -126,7 +100,7 @@ class NearCache::Shard {
   explicit Shard(size_t capacity) : capacity_(capacity) {}
 
   EntryRef Find(const Probe& probe, int64_t now_nanos);
-  bool Admit(Slot fresh, absl::FunctionRef<bool()> still_valid);
+  bool Admit(const Probe& probe, Slot fresh, size_t charge, absl::FunctionRef<bool()> still_valid);
   bool Erase(const Probe& probe);
   void Clear();
   EntryRef Peek(const Probe& probe, int64_t now_nanos) const;
@@ -137,10 +111,10 @@ class NearCache::Shard {
   std::optional<uint32_t> Lookup(const Probe& probe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountAccess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Learn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Slot TakeOut(uint32_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PutIn(Slot fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Slot TakeOut(uint32_t position, uint64_t hash) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutIn(Slot fresh, uint64_t hash) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   AccessRecord Recall(uint64_t hash, size_t charge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Remember(const Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remember(const Slot& slot, uint64_t hash) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoom(size_t charge, Doomed* doomed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t ChooseVictim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Candidate LeastWorthy(bool only_new) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -168,9 +142,9 @@ EntryRef NearCache::Shard::Find(const Probe& probe, int64_t now_nanos) {
   const std::optional<uint32_t> position = Lookup(probe);
   if (!position) return nullptr;
   Slot& slot = slots_[*position];
-  if (slot.entry->meta().expires_nanos <= now_nanos) {
-    Remember(slot);
-    doomed = TakeOut(*position);
+  if (slot.entry->expires_nanos() <= now_nanos) {
+    Remember(slot, probe.hash);
+    doomed = TakeOut(*position, probe.hash);
     ++counts_.expired;
     return nullptr;
   }
@@ -181,14 +155,13 @@ EntryRef NearCache::Shard::Find(const Probe& probe, int64_t now_nanos) {
   return slot.entry;
 }
 
-bool NearCache::Shard::Admit(Slot fresh, absl::FunctionRef<bool()> still_valid) {
-  const size_t charge = fresh.charge();
+bool NearCache::Shard::Admit(const Probe& probe, Slot fresh, size_t charge, absl::FunctionRef<bool()> still_valid) {
   Doomed doomed;
   MutexLock lock(&mutex_);
   if (!still_valid()) return false;
-  const std::optional<uint32_t> replaced = Lookup({fresh.key->text(), fresh.key->hash()});
+  const std::optional<uint32_t> replaced = Lookup(probe);
   if (replaced) {
-    doomed.push_back(TakeOut(*replaced));
+    doomed.push_back(TakeOut(*replaced, probe.hash));
     ++counts_.removed;
   }
   if (charge > capacity_ / kMaxShare) {
@@ -199,11 +172,11 @@ bool NearCache::Shard::Admit(Slot fresh, absl::FunctionRef<bool()> still_valid) 
     fresh.record = doomed.front().record;
   } else {
     CountAccess();
-    fresh.record = Recall(fresh.key->hash(), charge);
+    fresh.record = Recall(probe.hash, charge);
   }
   // Room is made before the newcomer is there, so that it cannot be its own victim.
   MakeRoom(charge, &doomed);
-  PutIn(std::move(fresh));
+  PutIn(std::move(fresh), probe.hash);
   ++counts_.admitted;
   return true;
 }
@@ -213,8 +186,8 @@ bool NearCache::Shard::Erase(const Probe& probe) {
   MutexLock lock(&mutex_);
   const std::optional<uint32_t> position = Lookup(probe);
   if (!position) return false;
-  Remember(slots_[*position]);
-  doomed = TakeOut(*position);
+  Remember(slots_[*position], probe.hash);
+  doomed = TakeOut(*position, probe.hash);
   ++counts_.removed;
   ++counts_.erased;
   return true;
@@ -234,7 +207,7 @@ void NearCache::Shard::Clear() {
 EntryRef NearCache::Shard::Peek(const Probe& probe, int64_t now_nanos) const {
   MutexLock lock(&mutex_);
   const std::optional<uint32_t> position = Lookup(probe);
-  if (!position || slots_[*position].entry->meta().expires_nanos <= now_nanos) return nullptr;
+  if (!position || slots_[*position].entry->expires_nanos() <= now_nanos) return nullptr;
   return slots_[*position].entry;
 }
 
@@ -245,7 +218,7 @@ uint32_t NearCache::Shard::Walk(uint32_t below, size_t max_entries, Visitor visi
   below = static_cast<uint32_t>(std::min<size_t>(below, slots_.size()));
   for (; below > 0 && *visited < max_entries; ++*visited) {
     const Slot& slot = slots_[--below];
-    visit(slot.key->text(), slot.entry);
+    visit(slot.entry->key(), slot.entry);
   }
   return below;
 }
@@ -263,7 +236,7 @@ void NearCache::Shard::AddTo(NearCacheStats* stats) const {
 }
 
 std::optional<uint32_t> NearCache::Shard::Lookup(const Probe& probe) const {
-  return index_.Find(probe.hash, HasKey{&slots_, probe});
+  return index_.Find(probe.hash, HasKey{&slots_, probe.key});
 }
 
 void NearCache::Shard::CountAccess() {
@@ -284,11 +257,11 @@ void NearCache::Shard::Learn() {
 }
 
 // The last slot moves into the gap.
-Slot NearCache::Shard::TakeOut(uint32_t position) {
+Slot NearCache::Shard::TakeOut(uint32_t position, uint64_t hash) {
   const auto last = static_cast<uint32_t>(slots_.size() - 1);
-  index_.Erase(slots_[position].key->hash(), position);
+  index_.Erase(hash, position);
   if (position != last) {
-    index_.Move(slots_[last].key->hash(), last, position);
+    index_.Move(slots_[last].hash(), last, position);
     std::swap(slots_[position], slots_[last]);
   }
   Slot slot = std::move(slots_.back());
@@ -298,11 +271,11 @@ Slot NearCache::Shard::TakeOut(uint32_t position) {
   return slot;
 }
 
-void NearCache::Shard::PutIn(Slot fresh) {
+void NearCache::Shard::PutIn(Slot fresh, uint64_t hash) {
   bytes_ += fresh.charge();
   if (fresh.is_new()) new_bytes_ += fresh.charge();
-  if (slots_.size() == slots_.capacity()) slots_.reserve(slots_.size() + slots_.size() / 4 + 16);
-  index_.Insert(fresh.key->hash(), static_cast<uint32_t>(slots_.size()));
+  if (slots_.size() == slots_.capacity()) slots_.reserve(slots_.size() + slots_.size() / kGrowth + 16);
+  index_.Insert(hash, static_cast<uint32_t>(slots_.size()));
   slots_.push_back(std::move(fresh));
 }
 
@@ -317,16 +290,17 @@ AccessRecord NearCache::Shard::Recall(uint64_t hash, size_t charge) {
   return *record;
 }
 
-void NearCache::Shard::Remember(const Slot& slot) {
+void NearCache::Shard::Remember(const Slot& slot, uint64_t hash) {
   ghosts_.Reserve(slots_.size() * kGhostsPerEntry);
-  ghosts_.Insert(slot.key->hash(), slot.record, accesses_);
+  ghosts_.Insert(hash, slot.record, accesses_);
 }
 
 void NearCache::Shard::MakeRoom(size_t charge, Doomed* doomed) {
   while (bytes_ + charge > capacity_) {
     const uint32_t victim = ChooseVictim();
-    Remember(slots_[victim]);
-    doomed->push_back(TakeOut(victim));
+    const uint64_t hash = slots_[victim].hash();
+    Remember(slots_[victim], hash);
+    doomed->push_back(TakeOut(victim, hash));
     ++counts_.evicted;
   }
 }
@@ -390,7 +364,7 @@ NearCache::~NearCache() = default;
 uint64_t NearCache::Hash(std::string_view key) { return absl::HashOf(key); }
 
 size_t NearCache::Charge(size_t key_size, const Entry& entry) {
-  return AllocationSize(sizeof(Key) + key_size) + AllocationSize(entry.footprint()) + kTableOverhead;
+  return AllocationSize(entry.FootprintWithKey(key_size)) + kTableOverhead;
 }
 
 bool NearCache::Fits(size_t key_size, const Entry& entry) const {
@@ -402,7 +376,10 @@ EntryRef NearCache::Find(std::string_view key, uint64_t hash, int64_t now_nanos)
 }
 
 bool NearCache::Admit(std::string_view key, uint64_t hash, EntryRef entry, absl::FunctionRef<bool()> still_valid) {
-  return ShardFor(hash).Admit({Key::Create(key, hash), std::move(entry), {}}, still_valid);
+  // What will not be taken is not copied.
+  if (entry->key() != key && Fits(key.size(), *entry)) entry = entry->WithKey(key);
+  const size_t charge = Charge(key.size(), *entry);
+  return ShardFor(hash).Admit({key, hash}, {std::move(entry), {}}, charge, still_valid);
 }
 
 bool NearCache::Erase(std::string_view key, uint64_t hash) { return ShardFor(hash).Erase({key, hash}); }

@@ -28,7 +28,9 @@ struct NearCacheStats {
 };
 
 // Sharded, byte-bounded, scan-resistant. Thread-safe; each call locks one shard, for well under a microsecond in
-// the usual case, and never waits for anything else. Takes references to entries; never copies a value.
+// the usual case, and never waits for anything else. Holds entries that have their keys (Entry::key), by reference: one
+// that was created with the key under which it is admitted is taken as it is, of another a copy is made, once. A hit
+// copies nothing.
 //
 // An entry that was admitted is found until it expires, is erased, or is pushed out by *later* admissions.
 class NearCache {
@@ -48,10 +50,11 @@ class NearCache {
   NearCache(const NearCache&) = delete;
   NearCache& operator=(const NearCache&) = delete;
 
-  // The hash that the other calls take, so that a caller computes it once.
+  // The hash that the other calls take, so that a caller computes it once. They must be given that of the key.
   static uint64_t Hash(std::string_view key);
 
-  // What an entry is counted as taking: key and value, and the overhead of both allocations, the index and the policy.
+  // What an entry is counted as taking: its allocation, with a key of that size, and its part of the index and of what
+  // the policy knows.
   static size_t Charge(size_t key_size, const Entry& entry);
 
   // Whether Admit would take it: an entry may take up a quarter of a shard.

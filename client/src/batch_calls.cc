@@ -221,8 +221,10 @@ class BatchRead : public std::enable_shared_from_this<BatchRead> {
       return absl::UnavailableError("the service could not ask its store for this key");
     }
     if (!IsHit(result)) return MaybeHit();
-    EntryRef entry = ToEntry(result, end.sent_nanos);
-    if (maker_->near.enabled() && IsFreshHit(result)) {
+    const bool is_kept = maker_->near.enabled() && IsFreshHit(result);
+    EntryRef entry =
+        ToEntry(result, end.sent_nanos, is_kept ? std::string_view(identities_[index].near_key) : std::string_view());
+    if (is_kept) {
       maker_->near.Admit(identities_[index].near_key, identities_[index].hash, entry, tickets_[index],
                          maker_->SessionOf(options_.name_space, incarnation, result));
     }

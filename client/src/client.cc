@@ -65,8 +65,10 @@ void Client::Impl::Read(std::string key, GetOptions options, bool want_lease,
     if (!status.ok()) return std::move(done)(status);
     LeasedRead read = internal::ToLeasedMiss(response);
     if (internal::IsHit(response)) {
-      EntryRef entry = internal::ToEntry(response, end.sent_nanos);
-      if (maker.near.enabled() && internal::IsFreshHit(response)) {
+      const bool is_kept = maker.near.enabled() && internal::IsFreshHit(response);
+      const std::string_view near_key = is_kept ? std::string_view(identity.near_key) : std::string_view();
+      EntryRef entry = internal::ToEntry(response, end.sent_nanos, near_key);
+      if (is_kept) {
         const uint64_t incarnation = response.incarnation() != 0 ? response.incarnation() : end.incarnation;
         maker.near.Admit(identity.near_key, identity.hash, entry, ticket,
                          maker.SessionOf(internal::NamespaceOf(identity.near_key), incarnation, response));

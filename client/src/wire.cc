@@ -126,7 +126,7 @@ LeasedRead ToLeasedMiss(const v1::GetResponse& response) {
   return read;
 }
 
-EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos) {
+EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos, std::string_view near_key) {
   EntryMeta meta;
   meta.version = response.version();
   meta.created_nanos = sent_nanos - response.age_ms() * kNanosPerMilli;
@@ -135,7 +135,7 @@ EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos) {
   meta.read_nanos = sent_nanos;
   meta.absent = response.status() == v1::STATUS_ABSENT;
   const std::string& type = response.content_type();
-  return Entry::Create(meta, std::string_view(type).substr(0, kMaxContentTypeBytes), response.value());
+  return Entry::Create(meta, std::string_view(type).substr(0, kMaxContentTypeBytes), response.value(), {}, near_key);
 }
 
 Hit ToHit(const v1::GetResponse& response, EntryRef entry) {

@@ -26,8 +26,9 @@ bool IsHit(const v1::GetResponse& response);
 LeasedRead ToLeasedMiss(const v1::GetResponse& response);
 
 // What a hit brought, as an entry that may be kept: created, read, stale and gone at times on Clock's scale, counted
-// from `sent_nanos`, when the call was sent, so that it is never taken for younger than it is.
-EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos);
+// from `sent_nanos`, when the call was sent, so that it is never taken for younger than it is. `near_key` is that under
+// which it may be kept.
+EntryRef ToEntry(const v1::GetResponse& response, int64_t sent_nanos, std::string_view near_key = {});
 
 // The same hit for the application.
 Hit ToHit(const v1::GetResponse& response, EntryRef entry);

@@ -25,7 +25,8 @@ bool KilledByPattern(Keyspace& space, std::string_view key, uint64_t epoch) {
 }
 
 EntrySpec SpecOf(const SetCommand& command, int64_t ttl_ms) {
-  return {.value = command.value,
+  return {.key = command.key,
+          .value = command.value,
           .content_type = command.content_type,
           .tags = command.tags,
           .stale_for_ms = command.stale_for_ms,
@@ -174,9 +175,11 @@ void CacheEngine::EndWriteWithoutStore(Write& write, const absl::Status& status)
   // A copy: the store may still hold on to what it was given.
   EntryMeta meta = write.entry->meta();
   meta.unshared = true;
-  EntryRef kept = Entry::Create(meta, write.entry->content_type(), write.entry->value(), write.entry->tags().encoded());
   const ClockPosition known = space.clock().known();
-  kept->Stamp(known.generation, known.epoch);
+  meta.generation = known.generation;
+  meta.epoch = known.epoch;
+  EntryRef kept = Entry::Create(meta, write.entry->content_type(), write.entry->value(), write.entry->tags().encoded(),
+                                write.own.key());
   // Another write of the key came between, and neither is kept.
   if (!write.own.EndAdmitting(std::move(kept))) {
     space.metrics().set_errors.Add();

@@ -141,7 +141,7 @@ class Loader {
   void OnLoaded(const std::string& key, uint64_t id, FillToken fill, int64_t began_nanos,
                 absl::StatusOr<OriginValue> value);
   void AnswerUncached(const std::string& key, uint64_t id, FillToken fill, int64_t began_nanos, EntryRef entry);
-  absl::StatusOr<EntryRef> MakeEntry(const OriginValue& value);
+  absl::StatusOr<EntryRef> MakeEntry(const std::string& key, const OriginValue& value);
   void Fill(const std::string& key, uint64_t id, FillToken fill, EntryRef entry);
   void FailLoad(const std::string& key, uint64_t id, FillToken fill, const absl::Status& status);
   void FailRoom(const std::string& key, uint64_t id, const absl::Status& status);

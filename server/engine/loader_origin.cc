@@ -58,7 +58,7 @@ void Loader::Load(const std::string& key, uint64_t id, FillToken fill) {
 void Loader::OnLoaded(const std::string& key, uint64_t id, FillToken fill, int64_t began_nanos,
                       absl::StatusOr<OriginValue> value) {
   if (!value.ok()) return FailLoad(key, id, fill, value.status());
-  absl::StatusOr<EntryRef> entry = MakeEntry(*value);
+  absl::StatusOr<EntryRef> entry = MakeEntry(key, *value);
   if (!entry.ok()) return FailLoad(key, id, fill, entry.status());
   parts_.space->metrics().fill_latency.Record(parts_.clock->NowNanos() - began_nanos);
   if (!value->do_not_cache) return Fill(key, id, fill, *std::move(entry));
@@ -94,11 +94,12 @@ void Loader::AnswerUncached(const std::string& key, uint64_t id, FillToken fill,
   parts_.store->Release(ReleaseOf(key, fill, /*failed=*/false), on_released);
 }
 
-absl::StatusOr<EntryRef> Loader::MakeEntry(const OriginValue& value) {
+absl::StatusOr<EntryRef> Loader::MakeEntry(const std::string& key, const OriginValue& value) {
   const NamespacePolicy& policy = parts_.space->policy();
   if (absl::Status status = CheckValue(policy, value.value); !status.ok()) return status;
   if (absl::Status status = CheckContentType(value.content_type); !status.ok()) return status;
-  EntrySpec spec{.value = value.absent ? std::string_view() : std::string_view(value.value),
+  EntrySpec spec{.key = key,
+                 .value = value.absent ? std::string_view() : std::string_view(value.value),
                  .content_type = value.content_type,
                  .tags = {value.tags.begin(), value.tags.end()},
                  .stale_for_ms = value.stale_for_ms,

@@ -34,7 +34,7 @@ NewEntry MakeNewEntry(const NamespacePolicy& policy, const EntrySpec& spec, Vers
                        .read_nanos = now_nanos,
                        .sliding_nanos = spec.sliding ? life.soft_ms * kNanosPerMilli : 0,
                        .absent = spec.absent};
-  return {Entry::Create(meta, spec.content_type, spec.value, TagList::Encode(spec.tags)), life.soft_ms};
+  return {Entry::Create(meta, spec.content_type, spec.value, TagList::Encode(spec.tags), spec.key), life.soft_ms};
 }
 
 }  // namespace larder

@@ -17,6 +17,7 @@ namespace larder {
 
 // What a caller, or the origin, wants stored.
 struct EntrySpec {
+  std::string_view key;
   std::string_view value;
   std::string_view content_type;
   std::vector<std::string_view> tags;

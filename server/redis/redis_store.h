@@ -153,9 +153,10 @@ class RedisStore final : public Store {
   absl::Status ErrorOf(RedisReplyView reply);
 
   // redis_store_read.cc
-  void FinishRead(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
-                  absl::StatusOr<RedisAnswer> answer, StoreCallback<ReadResult> done);
-  EntryRef Decode(const NamespaceKeys& name_space, RedisReplyView value, RedisReplyView pttl, int64_t sent_nanos);
+  void FinishRead(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known,
+                  OperationDeadline deadline, absl::StatusOr<RedisAnswer> answer, StoreCallback<ReadResult> done);
+  EntryRef Decode(const NamespaceKeys& name_space, std::string_view key, RedisReplyView value, RedisReplyView pttl,
+                  int64_t sent_nanos);
   void NoteUnreadable(const NamespaceKeys& name_space, std::string_view why);
   // What `control` tells; nothing if that is not enough, and then AskControl is to be called with `again`.
   absl::StatusOr<std::optional<ControlUpdate>> TakeControl(const NamespaceKeys& name_space, ClockPosition known,
@@ -199,6 +200,7 @@ class RedisStore final : public Store {
   void OnLoop(RedisLoop::Task task);
   void ReadApart(const NamespaceKeys& name_space, ReadRequest request, StoreCallback<ReadResult> done);
   struct ApartRead {
+    std::vector<std::string> keys;
     ReadResult read;
     int64_t entries_sent_nanos = 0;  // when the last of them was asked for
     int64_t control_sent_nanos = 0;

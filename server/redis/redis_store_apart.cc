@@ -27,6 +27,7 @@ void RedisStore::ReadApart(const NamespaceKeys& name_space, ReadRequest request,
   auto gathering = std::make_shared<Gathering<ApartRead>>();
   gathering->result.read.entries.resize(request.keys.size());
   gathering->left = request.keys.size() + 1;
+  gathering->result.keys = std::move(request.keys);
   gathering->done = [this, keys = &name_space, known = request.known, deadline,
                      done = std::move(done)](absl::StatusOr<ApartRead> got) mutable {
     if (!got.ok()) return std::move(done)(std::move(got).status());
@@ -38,15 +39,15 @@ void RedisStore::ReadApart(const NamespaceKeys& name_space, ReadRequest request,
                 std::move(done)(std::move(read));
               });
   };
-  OnLoop([this, keys = &name_space, deadline, request = std::move(request), gathering]() mutable {
-    for (size_t i = 0; i < request.keys.size(); ++i) {
-      route_->Submit(keys->entry_prefix + request.keys[i],
-                     {EntryReadCommands(*keys, request.keys[i]), deadline,
-                      [this, keys, i, gathering](absl::StatusOr<RedisAnswer> answer) {
-                        TakeEntry(*keys, i, std::move(answer), *gathering);
-                      }});
+  OnLoop([this, keys = &name_space, deadline, known = request.known, gathering]() mutable {
+    for (size_t i = 0; i < gathering->result.keys.size(); ++i) {
+      const std::string& key = gathering->result.keys[i];
+      route_->Submit(keys->entry_prefix + key, {EntryReadCommands(*keys, key), deadline,
+                                                [this, keys, i, gathering](absl::StatusOr<RedisAnswer> answer) {
+                                                  TakeEntry(*keys, i, std::move(answer), *gathering);
+                                                }});
     }
-    AskUpdate(*keys, request.known, deadline, [gathering](absl::StatusOr<SentUpdate> update) {
+    AskUpdate(*keys, known, deadline, [gathering](absl::StatusOr<SentUpdate> update) {
       if (update.ok()) {
         gathering->result.read.control = std::move(update->update);
         gathering->result.control_sent_nanos = update->sent_nanos;
@@ -65,7 +66,8 @@ void RedisStore::TakeEntry(const NamespaceKeys& name_space, size_t i, absl::Stat
     if (value.IsError() && value.ErrorCode() != "WRONGTYPE") {
       status = ErrorOf(value);
     } else {
-      read.entries[i] = Decode(name_space, value, RedisReplyView(answer->replies[0]), answer->sent_nanos);
+      read.entries[i] =
+          Decode(name_space, gathering.result.keys[i], value, RedisReplyView(answer->replies[0]), answer->sent_nanos);
       int64_t& last = gathering.result.entries_sent_nanos;
       last = std::max(last, answer->sent_nanos);
     }

@@ -18,15 +18,17 @@ void RedisStore::Read(ReadRequest request, StoreCallback<ReadResult> done) {
   if (!name_space.ok()) return std::move(done)(std::move(name_space).status());
   if (route_->is_cluster()) return ReadApart(**name_space, std::move(request), std::move(done));
   const OperationDeadline deadline = route_->DeadlineFor(request.deadline_nanos);
-  route_->Submit((*name_space)->control, {ReadCommands(**name_space, request.keys, request.known), deadline,
-                                          [this, keys = *name_space, known = request.known, deadline,
-                                           done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
-                                            FinishRead(*keys, known, deadline, std::move(answer), std::move(done));
-                                          }});
+  route_->Submit((*name_space)->control,
+                 {ReadCommands(**name_space, request.keys, request.known), deadline,
+                  [this, name_space = *name_space, keys = std::move(request.keys), known = request.known, deadline,
+                   done = std::move(done)](absl::StatusOr<RedisAnswer> answer) mutable {
+                    FinishRead(*name_space, keys, known, deadline, std::move(answer), std::move(done));
+                  }});
 }
 
-void RedisStore::FinishRead(const NamespaceKeys& name_space, ClockPosition known, OperationDeadline deadline,
-                            absl::StatusOr<RedisAnswer> answer, StoreCallback<ReadResult> done) {
+void RedisStore::FinishRead(const NamespaceKeys& name_space, const std::vector<std::string>& keys, ClockPosition known,
+                            OperationDeadline deadline, absl::StatusOr<RedisAnswer> answer,
+                            StoreCallback<ReadResult> done) {
   if (!answer.ok()) return std::move(done)(std::move(answer).status());
   const std::vector<RedisReplyPtr>& replies = answer->replies;
   ReadResult result;
@@ -35,7 +37,7 @@ void RedisStore::FinishRead(const NamespaceKeys& name_space, ClockPosition known
     const RedisReplyView value(replies[i + 1]);
     // Only this error is about the one key.
     if (value.IsError() && value.ErrorCode() != "WRONGTYPE") return std::move(done)(ErrorOf(value));
-    result.entries.push_back(Decode(name_space, value, RedisReplyView(replies[i]), answer->sent_nanos));
+    result.entries.push_back(Decode(name_space, keys[i / 2], value, RedisReplyView(replies[i]), answer->sent_nanos));
   }
   RedisPipeline again;
   absl::StatusOr<std::optional<ControlUpdate>> update =
@@ -90,8 +92,8 @@ void RedisStore::AskControl(const NamespaceKeys& name_space, RedisPipeline comma
        }});
 }
 
-EntryRef RedisStore::Decode(const NamespaceKeys& name_space, RedisReplyView value, RedisReplyView pttl,
-                            int64_t sent_nanos) {
+EntryRef RedisStore::Decode(const NamespaceKeys& name_space, std::string_view key, RedisReplyView value,
+                            RedisReplyView pttl, int64_t sent_nanos) {
   if (value.IsNull()) return nullptr;
   if (value.IsError()) {
     NoteUnreadable(name_space, "of another type");
@@ -104,7 +106,7 @@ EntryRef RedisStore::Decode(const NamespaceKeys& name_space, RedisReplyView valu
     NoteUnreadable(name_space, "without a time to live");
     return nullptr;
   }
-  const EnvelopeContext context{left_ms, sent_nanos, options_.max_value_bytes};
+  const EnvelopeContext context{left_ms, sent_nanos, options_.max_value_bytes, key};
   std::variant<EntryRef, EnvelopeFault> decoded = DecodeEnvelope(value.Text().value_or(""), context, codec_);
   if (EntryRef* entry = std::get_if<EntryRef>(&decoded)) return std::move(*entry);
   NoteUnreadable(name_space, EnvelopeFaultName(std::get<EnvelopeFault>(decoded)));

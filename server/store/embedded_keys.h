@@ -29,7 +29,7 @@ inline SplitKey Split(std::string_view cache_key) {
 
 // Entries are immutable once shared, so other numbers take another one.
 inline EntryRef WithMeta(const Entry& entry, const EntryMeta& meta) {
-  return Entry::Create(meta, entry.content_type(), entry.value(), entry.tags().encoded());
+  return Entry::Create(meta, entry.content_type(), entry.value(), entry.tags().encoded(), entry.key());
 }
 
 // What an invalidation made stale counts as never having been fresh, and as brought here by that invalidation.

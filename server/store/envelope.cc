@@ -205,9 +205,9 @@ std::variant<EntryRef, EnvelopeFault> DecodeEnvelope(std::string_view bytes, con
   const std::string_view content_type = ContentTypeOf(bytes);
   const std::string_view body = bytes.substr(EnvelopeHeadBytes(bytes));
   const EntryMeta meta = MetaOf(bytes, context);
-  if ((FlagsOf(bytes) & kFlagZstd) == 0) return Entry::Create(meta, content_type, body, tags);
+  if ((FlagsOf(bytes) & kFlagZstd) == 0) return Entry::Create(meta, content_type, body, tags, context.key);
   if (ZstdCodec::RawSize(body) != raw_size) return EnvelopeFault::kCorrupt;
-  EntryRef entry = Entry::CreateUninitialized(meta, content_type, raw_size, tags);
+  EntryRef entry = Entry::CreateUninitialized(meta, content_type, raw_size, tags, context.key);
   if (!codec.Decompress(body, entry->mutable_value(), raw_size)) return EnvelopeFault::kCorrupt;
   return entry;
 }

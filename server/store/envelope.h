@@ -52,6 +52,7 @@ struct EnvelopeContext {
   int64_t pttl_ms = 0;         // what was left of its time to live, as the store said just before it gave the bytes
   int64_t sent_nanos = 0;      // when the store was asked, on this process's clock
   size_t max_value_bytes = 0;  // larger values are refused before anything is allocated for them; heads are not
+  std::string_view key = {};   // the entry gets it (Entry::key); heads do not
 };
 
 // The entry in `bytes`, null if they are a placeholder, or why there is none. Total: any bytes may be given; allocates

@@ -1,9 +1,7 @@
-// What the near tier costs: time for a hit and for an admission, resident memory for an entry.
+// What the near tier costs: time for a hit and for an admission. For memory see near_memory.
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,11 +27,14 @@ std::vector<std::string> Keys(uint32_t count) {
   return keys;
 }
 
-EntryRef MakeEntry() { return Entry::Create({.expires_nanos = INT64_MAX}, "", std::string(kValueSize, 'v')); }
+EntryRef MakeEntry(std::string_view key) {
+  static const std::string value(kValueSize, 'v');
+  return Entry::Create({.expires_nanos = INT64_MAX}, "", value, {}, key);
+}
 
 bool Yes() { return true; }
 
-void Put(NearCache& cache, const std::string& key) { cache.Admit(key, NearCache::Hash(key), MakeEntry(), Yes); }
+void Put(NearCache& cache, const std::string& key) { cache.Admit(key, NearCache::Hash(key), MakeEntry(key), Yes); }
 
 std::unique_ptr<NearCache> Filled(const std::vector<std::string>& keys) {
   auto cache = std::make_unique<NearCache>(NearCache::Options{.capacity_bytes = size_t{64} << 20});
@@ -79,31 +80,6 @@ void BM_AdmitAndEvict(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(BM_AdmitAndEvict);
-
-double ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  double total = 0;
-  double resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-// Counters: bytes an entry takes, and what of it is neither key nor value; in resident memory, and as charged.
-void BM_BytesPerEntry(benchmark::State& state) {
-  constexpr uint32_t kEntries = 1'000'000;
-  for (auto _ : state) {
-    NearCache cache({.capacity_bytes = size_t{4} << 30});
-    const double before = ResidentBytes();
-    for (uint32_t id = 0; id < kEntries; ++id) Put(cache, KeyOf(id));
-    const double resident = (ResidentBytes() - before) / kEntries;
-    const double charged = static_cast<double>(cache.Stats().bytes) / kEntries;
-    state.counters["resident"] = resident;
-    state.counters["resident_overhead"] = resident - kKeySize - kValueSize;
-    state.counters["charged"] = charged;
-    state.counters["charged_overhead"] = charged - kKeySize - kValueSize;
-  }
-}
-BENCHMARK(BM_BytesPerEntry)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace larder

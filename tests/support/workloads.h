@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <queue>
 #include <random>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace larder {
@@ -58,6 +60,33 @@ class ExactLru {
 inline double LruHitRatio(const std::vector<uint32_t>& trace, size_t capacity) {
   ExactLru lru(capacity);
   const auto hits = std::count_if(trace.begin(), trace.end(), [&](uint32_t id) { return lru.Access(id); });
+  return trace.empty() ? 0 : static_cast<double>(hits) / static_cast<double>(trace.size());
+}
+
+// Belady's bound: of what is there and what comes, the one is dropped that is asked for again last.
+inline double OptHitRatio(const std::vector<uint32_t>& trace, size_t capacity) {
+  const size_t never = trace.size();
+  std::vector<size_t> next_use(trace.size());
+  std::unordered_map<uint32_t, size_t> later;
+  for (size_t i = trace.size(); i-- > 0;) {
+    const auto [it, is_last] = later.try_emplace(trace[i], i);
+    next_use[i] = is_last ? never : std::exchange(it->second, i);
+  }
+  std::unordered_map<uint32_t, size_t> held;                  // with their next uses
+  std::priority_queue<std::pair<size_t, uint32_t>> farthest;  // of the held; those with another next use are void
+  size_t hits = 0;
+  for (size_t i = 0; i < trace.size(); ++i) {
+    hits += held.erase(trace[i]);
+    if (next_use[i] == never || capacity == 0) continue;
+    held[trace[i]] = next_use[i];
+    farthest.emplace(next_use[i], trace[i]);
+    while (held.size() > capacity) {
+      const auto [use, id] = farthest.top();
+      farthest.pop();
+      const auto it = held.find(id);
+      if (it != held.end() && it->second == use) held.erase(it);
+    }
+  }
   return trace.empty() ? 0 : static_cast<double>(hits) / static_cast<double>(trace.size());
 }
 

@@ -1,6 +1,7 @@
 #include "core/near_cache.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <map>
@@ -42,24 +43,53 @@ void ExpectAddsUp(const NearCacheStats& stats) {
 
 constexpr NearCache::Options kRoomy = {.capacity_bytes = 1 << 20};
 
-TEST(NearCacheTest, FindsTheVeryEntryThatWasAdmitted) {
+EntryRef MakeEntryWithKey(std::string_view key, std::string_view value, int64_t expires_nanos = kNever) {
+  return Entry::Create({.expires_nanos = expires_nanos}, "", value, {}, key);
+}
+
+TEST(NearCacheTest, FindsTheVeryEntryThatWasAdmittedIfThatHasTheKey) {
   NearCache cache(kRoomy);
-  const EntryRef entry = MakeEntry("value");
+  const EntryRef entry = MakeEntryWithKey("key", "value");
   EXPECT_TRUE(Put(cache, "key", entry));
   EXPECT_EQ(Get(cache, "key").get(), entry.get());
   EXPECT_FALSE(Get(cache, "other"));
 }
 
-TEST(NearCacheTest, KeysAreToldApartUnderEqualHashes) {
+TEST(NearCacheTest, CopiesAnEntryThatHasNotTheKeyOnce) {
   NearCache cache(kRoomy);
-  cache.Admit("a", 7, MakeEntry("1"), Yes);
-  cache.Admit("b", 7, MakeEntry("2"), Yes);
-  EXPECT_EQ(cache.Find("a", 7, 0)->value(), "1");
-  EXPECT_EQ(cache.Find("b", 7, 0)->value(), "2");
-  EXPECT_FALSE(cache.Find("c", 7, 0));
-  EXPECT_TRUE(cache.Erase("a", 7));
-  EXPECT_FALSE(cache.Find("a", 7, 0));
-  EXPECT_TRUE(cache.Find("b", 7, 0));
+  NearCache other(kRoomy);
+  const EntryRef entry = MakeEntryWithKey("other", "value");
+  EXPECT_TRUE(Put(cache, "key", entry));
+  EXPECT_TRUE(Put(other, "other", entry));
+  const EntryRef found = Get(cache, "key");
+  EXPECT_EQ(found->key(), "key");
+  EXPECT_EQ(found->value(), "value");
+  EXPECT_EQ(Get(cache, "key").get(), found.get());
+  EXPECT_EQ(Get(other, "other").get(), entry.get());
+  EXPECT_FALSE(Get(cache, "other"));
+}
+
+// The index knows a hash by its lowest 32 bits, the shard goes by the others.
+std::pair<std::string, std::string> TwoKeysThatTheIndexTakesForOne() {
+  std::map<uint32_t, std::string> keys;
+  for (int i = 0;; ++i) {
+    std::string key = std::to_string(i);
+    const auto [other, is_new] = keys.try_emplace(static_cast<uint32_t>(NearCache::Hash(key)), key);
+    if (!is_new) return {other->second, key};
+  }
+}
+
+TEST(NearCacheTest, KeysAreToldApartWhereTheIndexCannot) {
+  NearCache cache({.capacity_bytes = 1 << 20, .shards = 1});
+  const auto [first, second] = TwoKeysThatTheIndexTakesForOne();
+  Put(cache, first, MakeEntry("1"));
+  EXPECT_FALSE(Get(cache, second));
+  Put(cache, second, MakeEntry("2"));
+  EXPECT_EQ(Get(cache, first)->value(), "1");
+  EXPECT_EQ(Get(cache, second)->value(), "2");
+  EXPECT_TRUE(Remove(cache, first));
+  EXPECT_FALSE(Get(cache, first));
+  EXPECT_EQ(Get(cache, second)->value(), "2");
 }
 
 TEST(NearCacheTest, KeysHoldAnyByte) {
@@ -210,6 +240,29 @@ TEST(NearCacheTest, ChargeCountsKeyValueAndOverhead) {
   EXPECT_EQ(NearCache::Charge(32 + 160, *entry), NearCache::Charge(32, *entry) + 160);
 }
 
+size_t MallocBytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// What is charged is what the memory allocator is asked for: no less, and little more, when the cache is full and has
+// evicted as much as it holds. But for what each shard takes besides, and the slack of tables that are not full yet.
+TEST(NearCacheTest, ChargesWhatItTakes) {
+  constexpr size_t kCapacity = 8 << 20;
+  const size_t before = MallocBytes();
+  if (before == 0) GTEST_SKIP() << "a sanitizer's allocator does not tell";
+  NearCache cache({.capacity_bytes = kCapacity, .shards = 1});
+  const size_t shard = MallocBytes() - before;
+  for (int i = 0; cache.Stats().evicted < cache.Stats().entries || i == 0; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    Put(cache, key, MakeEntryWithKey(key, std::string(i % 200, 'v')));
+  }
+  const auto taken = static_cast<double>(MallocBytes() - before - shard);
+  const auto charged = static_cast<double>(cache.Stats().bytes);
+  EXPECT_LE(taken, charged * 1.01);
+  EXPECT_GE(taken, charged * 0.9);
+}
+
 // Every step of a random life: the bound holds, the numbers add up, and what is found is what was put in last.
 TEST(NearCacheTest, BoundHoldsUnderRandomMixedSizes) {
   for (const int shards : {1, 4}) {
@@ -251,7 +304,7 @@ TEST(NearCacheTest, BoundHoldsUnderRandomMixedSizes) {
 
 TEST(NearCacheTest, PeekFindsWithoutRemoving) {
   NearCache cache(kRoomy);
-  const EntryRef entry = MakeEntry("value", 100);
+  const EntryRef entry = MakeEntryWithKey("key", "value", 100);
   Put(cache, "key", entry);
   EXPECT_EQ(cache.Peek("key", NearCache::Hash("key"), 99).get(), entry.get());
   EXPECT_FALSE(cache.Peek("kez", NearCache::Hash("kez"), 99));
