@@ -13,6 +13,7 @@
 #include "client/src/call_maker.h"
 #include "client/src/gatherer.h"
 #include "client/src/names_groups.h"
+#include "client/src/near_key_text.h"
 #include "client/src/options_check.h"
 #include "client/src/unary_call.h"
 #include "client/src/warm_call.h"
@@ -138,8 +139,8 @@ MaybeHit Client::GetAtHand(std::string_view key, const GetOptions& options) {
   internal::NearTier& near = impl_->maker.near;
   if (!near.enabled() || !options.near) return std::nullopt;
   const int64_t now = impl_->Now();
-  const std::string near_key = internal::NearKey(options.name_space, key);
-  EntryRef entry = near.Find(near_key, NearCache::Hash(near_key), now);
+  const internal::NearKeyText near_key(options.name_space, key);
+  EntryRef entry = near.Find(near_key.text(), NearCache::Hash(near_key.text()), now);
   if (!entry) return std::nullopt;
   return internal::ToNearHit(std::move(entry), now);
 }

@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "larder/client.h"
 #include "tests/support/larder_server.h"
+#include "tests/unit/client/allocation_count.h"
 
 namespace larder {
 namespace {
@@ -57,6 +58,19 @@ TEST_F(ClientNearTest, AHitIsAHandleOnTheSameBytesAndNoCall) {
   EXPECT_EQ(second.version, set->version);
   EXPECT_EQ(second.value.bytes().data(), third.value.bytes().data());
   EXPECT_EQ(server_->Metric("grpc_server_started_total", {"grpc_method=\"Get\""}), calls);
+}
+
+TEST_F(ClientNearTest, AHitTakesNoAllocation) {
+  const auto client = Connect(std::chrono::hours(1));
+  const std::string key(512, 'k');
+  ASSERT_TRUE(client->Set(key, "value").ok());
+  MustGet(client.get(), key);
+  ASSERT_EQ(MustGet(client.get(), key).tier, Tier::kClient);
+  size_t size = 0;
+  const int before = AllocationCount();
+  for (int i = 0; i < 10; ++i) size += (*client->Get(key))->value.size();
+  EXPECT_EQ(AllocationCount() - before, 0);
+  EXPECT_EQ(size, 50u);
 }
 
 TEST_F(ClientNearTest, OwnWritesAreReadAtOnce) {

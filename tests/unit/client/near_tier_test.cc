@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "client/src/near_key_text.h"
 #include "client/src/wire.h"
 #include "core/entry.h"
 #include "gtest/gtest.h"
@@ -28,6 +29,15 @@ class NearTierTest : public ::testing::Test {
   const std::string key_ = NearKey("shop", "k");
   const uint64_t hash_ = NearCache::Hash(key_);
 };
+
+TEST(NearKeyText, IsTheNearKeyWhateverItsLength) {
+  for (const size_t size : {0, 1, 511, 512, 513, 5'000}) {
+    const std::string key(size, 'k');
+    for (const std::string& name_space : {std::string(), std::string("shop"), std::string(63, 'n')}) {
+      EXPECT_EQ(NearKeyText(name_space, key).text(), NearKey(name_space, key)) << size;
+    }
+  }
+}
 
 TEST_F(NearTierTest, ServesForItsAgeFromTheSendingOfTheRead) {
   const auto ticket = near_.Begin(hash_);
