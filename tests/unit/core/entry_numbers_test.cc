@@ -114,6 +114,14 @@ TEST(EntryNumbersTest, EachAloneIsKeptAtAnyValue) {
   }
 }
 
+// Never has no distance to be told by, though there is an expiry so many milliseconds from it.
+TEST(EntryNumbersTest, NeverStaleIsKeptBesideAnyExpiry) {
+  const uint64_t millis = (uint64_t{1} << 63) / kNanosPerMilli + 500'000'000;
+  const uint64_t expires = static_cast<uint64_t>(kMax) + millis * kNanosPerMilli;  // wraps around
+  ExpectKept({.version = 1, .expires_nanos = static_cast<int64_t>(expires)});
+  ExpectKept({.version = 1, .expires_nanos = static_cast<int64_t>(expires), .read_nanos = 77});
+}
+
 TEST(EntryNumbersTest, AllTogetherAreKept) {
   const std::vector<uint64_t> counts = Counts();
   const std::vector<int64_t> times = Times();
