@@ -138,20 +138,42 @@ void JournaledStore::Write(WriteRequest request, StoreCallback<WriteResult> done
 
 // A caller that tries again until it succeeds is not to lose its value to the replay of what failed before.
 void JournaledStore::PlainWrite(WriteRequest request, StoreCallback<WriteResult> done) {
-  const Turn turn = journal_.empty() ? Turn{} : TurnOf(request, done);
-  if (!turn.waits) Send(std::move(request), turn.position, std::move(done));
+  if (journal_.empty()) return Send(std::move(request), std::nullopt, std::move(done));
+  std::string name_space = request.name_space;
+  const int64_t deadline = request.deadline_nanos;
+  PendingWrite write{std::move(request), std::move(done)};
+  const Turn turn = TurnOf(write);
+  if (turn.ticket == 0) return Send(std::move(write.request), turn.position, std::move(write.done));
+  // The erasure takes as long as the store's own timeout says, which may be longer.
+  if (deadline == kNoDeadline) return;
+  parts_.later(deadline,
+               [this, name_space = std::move(name_space), ticket = turn.ticket] { GiveUp(name_space, ticket); });
 }
 
-JournaledStore::Turn JournaledStore::TurnOf(WriteRequest& request, StoreCallback<WriteResult>& done) {
+JournaledStore::Turn JournaledStore::TurnOf(PendingWrite& write) {
+  const WriteRequest& request = write.request;
   MutexLock lock(&mutex_);
   const auto replaying = replaying_.find(request.name_space);
   if (replaying == replaying_.end() || !replaying->second.keys.contains(request.key)) {
     return {.position = journal_.BeginSet(request.name_space, request.key)};
   }
-  replaying->second.writes.emplace_back([this, request = std::move(request), done = std::move(done)]() mutable {
-    PlainWrite(std::move(request), std::move(done));
-  });
-  return {.waits = true};
+  replaying->second.writes.emplace(++last_ticket_, std::move(write));
+  return {.ticket = last_ticket_};
+}
+
+void JournaledStore::GiveUp(const std::string& name_space, uint64_t ticket) {
+  std::map<uint64_t, PendingWrite>::node_type waited;
+  {
+    MutexLock lock(&mutex_);
+    const auto replaying = replaying_.find(name_space);
+    if (replaying == replaying_.end()) return;
+    waited = replaying->second.writes.extract(ticket);
+  }
+  if (waited.empty()) return;
+  PendingWrite& write = waited.mapped();
+  JournalKeys(name_space, {std::move(write.request.key)});
+  std::move(write.done)(absl::DeadlineExceededError(
+      "the call's time was up while its key was being erased, to make up for what failed before"));
 }
 
 void JournaledStore::Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done) {
@@ -312,7 +334,7 @@ void JournaledStore::EndErasure(const std::string& name_space) {
     MutexLock lock(&mutex_);
     std::swap(ended, replaying_[name_space]);
   }
-  for (auto& write : ended.writes) std::move(write)();
+  for (auto& [ticket, write] : ended.writes) PlainWrite(std::move(write.request), std::move(write.done));
 }
 
 void JournaledStore::SendKeys(const Round& round, Journal::Step step) {

@@ -53,8 +53,8 @@ class DeferralListener {
 // what it has is refused with UNAVAILABLE for the keys concerned, or the whole namespace where groups are (D3): Read
 // (whose other keys are read), Touch, Lease, Look, and Writes that depend on what is there or was loaded before. Plain
 // Writes pass, and what they acknowledge need not be replayed any more; one whose key is being erased by the replay
-// waits for the end of that erasure. A replay of groups that is on its way already may take out again what they wrote,
-// which is a miss, never an older value.
+// waits for the end of that erasure, or of its own time. A replay of groups that is on its way already may take out
+// again what they wrote, which is a miss, never an older value.
 class JournaledStore final : public Store {
  public:
   // Runs the task once, at that time of the clock or later, on any thread; or never, if it has been stopped.
@@ -148,14 +148,18 @@ class JournaledStore final : public Store {
     uint64_t position = 0;
     int64_t began_nanos = 0;
   };
+  struct PendingWrite {
+    WriteRequest request;
+    StoreCallback<WriteResult> done;
+  };
   // What of it is on its way to the store.
   struct UnderWay {
-    absl::flat_hash_set<std::string> keys = {};             // which are being erased
-    std::vector<absl::AnyInvocable<void()&&>> writes = {};  // that wait until they have been
+    absl::flat_hash_set<std::string> keys = {};    // which are being erased
+    std::map<uint64_t, PendingWrite> writes = {};  // that wait until they have been, in order, by their tickets
   };
   // The turn of a plain write to go to the store.
   struct Turn {
-    bool waits = false;
+    uint64_t ticket = 0;                              // with which it waits; 0: it need not
     std::optional<uint64_t> position = std::nullopt;  // of its key in the journal, if that is there
   };
 
@@ -164,8 +168,10 @@ class JournaledStore final : public Store {
   }
   void ReadSome(ReadRequest request, std::vector<size_t> withheld, StoreCallback<ReadResult> done);
   void PlainWrite(WriteRequest request, StoreCallback<WriteResult> done);
-  // If its key is being erased, `request` and `done` are taken, and come back by PlainWrite.
-  Turn TurnOf(WriteRequest& request, StoreCallback<WriteResult>& done);
+  // `write` is taken if it must wait.
+  Turn TurnOf(PendingWrite& write);
+  // Its time is up, if it waits still.
+  void GiveUp(const std::string& name_space, uint64_t ticket);
   void Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done);
   void JournalKeys(const std::string& name_space, const std::vector<std::string>& keys);
   GroupResult DeferGroups(GroupRequest groups);
@@ -198,6 +204,7 @@ class JournaledStore final : public Store {
   std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
   Mutex mutex_;  // before the journal's
+  uint64_t last_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
   // One round of a namespace at a time.
   std::map<std::string, UnderWay, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);
 };

@@ -253,6 +253,28 @@ TEST_F(DeferralTest, ASetWaitsWhileItsKeyIsErasedByTheReplay) {
   }
 }
 
+// The store may take longer over the erasure than the caller has.
+TEST_F(DeferralTest, ASetWaitsForTheErasureNoLongerThanItsCaller) {
+  LoseStore();
+  ASSERT_FALSE(Set("a", "1").ok());
+  FindStore();
+  held_.hold_calls = true;
+  scheduler_.Advance(kSoon);
+  ASSERT_EQ(held_.held(), 1u);
+  held_.hold_calls = false;
+  absl::StatusOr<SetAnswer> answer = absl::InternalError("no answer yet");
+  engine_.Set({.deadline_nanos = clock_.NowNanos() + kSoon}, {.name_space = "shop", .key = "a", .value = "2"},
+              [&](absl::StatusOr<SetAnswer> got) { answer = std::move(got); });
+  scheduler_.Advance(kSoon - 1);
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kInternal);
+  scheduler_.Advance(1);
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
+  held_.Release();
+  EXPECT_EQ(Get("a"), Unavailable()) << "it failed after that erasure had begun";
+  scheduler_.Advance(kSoon);
+  EXPECT_EQ(Get("a"), Miss());
+}
+
 TEST_F(DeferralTest, WhatTheStoreRefusedIsNoUnknownOutcome) {
   ASSERT_TRUE(Set("a", "1").ok());
   held_.failure = absl::ResourceExhaustedError("full");
