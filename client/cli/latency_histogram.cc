@@ -9,7 +9,7 @@ namespace larder {
 namespace {
 
 // Below 2^kLinearBits each nanosecond has a bucket; above, each power of two is cut into 2^kLinearBits buckets.
-constexpr int kLinearBits = 5;
+constexpr int kLinearBits = 7;
 constexpr uint64_t kLinear = uint64_t{1} << kLinearBits;
 constexpr int kMaxBits = 42;  // 2^42 ns are 73 minutes
 constexpr size_t kBuckets = kLinear * (kMaxBits - kLinearBits + 1);
@@ -36,6 +36,12 @@ void LatencyHistogram::Record(int64_t nanos) {
   ++buckets_[BucketOf(static_cast<uint64_t>(nanos))];
   ++count_;
   max_nanos_ = std::max(max_nanos_, nanos);
+}
+
+void LatencyHistogram::Merge(const LatencyHistogram& other) {
+  for (size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+  count_ += other.count_;
+  max_nanos_ = std::max(max_nanos_, other.max_nanos_);
 }
 
 int64_t LatencyHistogram::QuantileNanos(double q) const {
