@@ -27,6 +27,7 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   bool running();
+  pid_t pid() const { return pid_; }  // 0: it is known to have ended
   void Signal(int signal) const;
   // SIGSTOP; returns once none of its threads runs any more.
   void Pause();

@@ -33,6 +33,7 @@ class LarderServer {
 
   std::string address() const;
   int port() const { return port_; }
+  pid_t pid() const { return process_->pid(); }
   // It has not ended.
   bool running() const { return process_->running(); }
 

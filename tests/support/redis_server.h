@@ -45,6 +45,7 @@ class RedisServer {
   std::string url() const;                        // without the password
   std::string unix_path() const { return folder_ + "/redis.sock"; }
   std::string sentinel_file() const { return folder_ + "/sentinel.conf"; }
+  pid_t pid() const { return pid_; }  // 0: not running
   bool running() const { return pid_ != 0; }
 
   void Kill();    // SIGKILL
