@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +17,7 @@
 #include "grpcpp/security/credentials.h"
 #include "larder/v1/cache.grpc.pb.h"
 #include "tests/bench/service/lane.h"
+#include "tests/bench/service/pipeline_lane.h"
 #include "tests/bench/service/processes.h"
 
 namespace larder::bench {
@@ -64,7 +65,7 @@ absl::StatusOr<std::vector<Channels>> ConnectAll(const Load& load) {
 
 // Makes the calls of an open loop at their times, on the lanes in turn. A call that is late, as the thread was not
 // run in time, is made at once.
-void MakeCalls(const Load& load, int64_t from_nanos, Window window, std::vector<std::unique_ptr<Lane>>& lanes) {
+void MakeCalls(const Load& load, int64_t from_nanos, Window window, const std::vector<std::shared_ptr<Lane>>& lanes) {
   const double interval = static_cast<double>(kNanosPerSecond) / load.rate;
   for (uint64_t i = 0;; ++i) {
     const int64_t intended = from_nanos + static_cast<int64_t>(static_cast<double>(i) * interval);
@@ -75,19 +76,39 @@ void MakeCalls(const Load& load, int64_t from_nanos, Window window, std::vector<
   for (const auto& lane : lanes) lane->EndCalls();
 }
 
-std::vector<std::thread> StartThreads(const Load& load, int64_t from_nanos, Window window,
-                                      std::vector<std::unique_ptr<Lane>>& lanes) {
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < lanes.size(); ++i) {
-    const size_t share = load.in_flight / lanes.size() + (i < load.in_flight % lanes.size() ? 1 : 0);
-    if (load.rate > 0) {
-      threads.emplace_back(&Lane::Poll, lanes[i].get());
-    } else {
-      threads.emplace_back(&Lane::RunClosed, lanes[i].get(), share);
-    }
+// What one thread does, and what came of it.
+using Work = std::function<LoadResult()>;
+
+size_t ShareOf(size_t all, size_t parts, size_t i) { return all / parts + (i < all % parts ? 1 : 0); }
+
+std::vector<Work> PipelineWork(const Load& load, Window window, std::vector<Channels> channels) {
+  std::vector<Work> work;
+  for (size_t i = 0; i < channels.size(); ++i) {
+    auto lane = std::make_shared<PipelineLane>(load, window, std::move(channels[i]), i + 1);
+    work.push_back([lane, share = ShareOf(load.in_flight, channels.size(), i)] {
+      lane->Run(share);
+      return lane->result();
+    });
   }
-  if (load.rate > 0) threads.emplace_back(MakeCalls, std::cref(load), from_nanos, window, std::ref(lanes));
-  return threads;
+  return work;
+}
+
+std::vector<Work> CallWork(const Load& load, int64_t from_nanos, Window window, std::vector<Channels> channels) {
+  std::vector<Work> work;
+  std::vector<std::shared_ptr<Lane>> lanes;
+  for (size_t i = 0; i < channels.size(); ++i) {
+    lanes.push_back(std::make_shared<Lane>(load, window, std::move(channels[i]), i + 1));
+    work.push_back([lane = lanes[i], is_open = load.rate > 0, share = ShareOf(load.in_flight, channels.size(), i)] {
+      is_open ? lane->Poll() : lane->RunClosed(share);
+      return lane->result();
+    });
+  }
+  if (load.rate == 0) return work;
+  work.push_back([&load, from_nanos, window, lanes] {
+    MakeCalls(load, from_nanos, window, lanes);
+    return LoadResult();
+  });
+  return work;
 }
 
 std::vector<double> CpuSeconds(const std::vector<pid_t>& watched) {
@@ -157,11 +178,10 @@ absl::StatusOr<LoadResult> RunLoad(const Load& load, const std::vector<pid_t>& w
   const int64_t from = SteadyNanos();
   const Window window = {.start_nanos = from + ToNanos(load.warm_up_seconds),
                          .end_nanos = from + ToNanos(load.warm_up_seconds + load.seconds)};
-  std::vector<std::unique_ptr<Lane>> lanes;
-  for (Channels& of_thread : *channels) {
-    lanes.push_back(std::make_unique<Lane>(load, window, std::move(of_thread), lanes.size() + 1));
-  }
-  std::vector<std::thread> threads = StartThreads(load, from, window, lanes);
+  const std::vector<Work> work = load.pipeline ? PipelineWork(load, window, *std::move(channels))
+                                               : CallWork(load, from, window, *std::move(channels));
+  std::vector<std::future<LoadResult>> parts;
+  for (const Work& one : work) parts.push_back(std::async(std::launch::async, one));
 
   LoadResult result;
   SleepUntil(window.start_nanos);
@@ -169,9 +189,8 @@ absl::StatusOr<LoadResult> RunLoad(const Load& load, const std::vector<pid_t>& w
   SleepUntil(window.end_nanos);
   result.cpu_seconds = CpuSeconds(watched);
   for (size_t i = 0; i < before.size(); ++i) result.cpu_seconds[i] -= before[i];
-  for (std::thread& thread : threads) thread.join();
   result.seconds = load.seconds;
-  for (const auto& lane : lanes) Add(lane->result(), result);
+  for (std::future<LoadResult>& part : parts) Add(part.get(), result);
   return result;
 }
 

@@ -39,6 +39,7 @@ struct Load {
   double connect_timeout_seconds = 10;
 
   size_t batch = 1;        // 1: Get; more: BatchGet of so many keys
+  bool pipeline = false;   // Gets over Pipeline, one stream a connection; in a closed loop only
   double write_share = 0;  // so many of the calls are Sets instead
   bool from_store = false;
 };

@@ -15,6 +15,7 @@ namespace {
 
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
+using google::protobuf::io::CodedOutputStream;
 
 constexpr uint32_t Tag(int field, WireFormatLite::WireType type) {
   return static_cast<uint32_t>(field) << 3 | static_cast<uint32_t>(type);
@@ -24,6 +25,11 @@ constexpr uint32_t kStatus = Tag(v1::GetResponse::kStatusFieldNumber, WireFormat
 constexpr uint32_t kTier = Tag(v1::GetResponse::kTierFieldNumber, WireFormatLite::WIRETYPE_VARINT);
 constexpr uint32_t kValue = Tag(v1::GetResponse::kValueFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
 constexpr uint32_t kResults = Tag(v1::BatchGetResponse::kResultsFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+
+constexpr uint32_t kPipelineResults =
+    Tag(v1::PipelineResponse::kResultsFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+constexpr uint32_t kResultId = Tag(v1::PipelineResult::kIdFieldNumber, WireFormatLite::WIRETYPE_VARINT);
+constexpr uint32_t kResultGet = Tag(v1::PipelineResult::kGetFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
 
 grpc::ByteBuffer ToBuffer(const google::protobuf::MessageLite& message) {
   const grpc::Slice slice(message.SerializeAsString());
@@ -73,6 +79,32 @@ Seen JudgeFields(CodedInputStream& in, uint64_t key, const Values& values) {
   return {.hits = 1, .near = tier == v1::TIER_NEAR ? 1u : 0u};
 }
 
+// A GetRequest by hand, as this is done for each of up to a million calls a second.
+std::string GetBytes(uint64_t key, bool from_store) {
+  static_assert(v1::GetRequest::kKeyFieldNumber == 2 && v1::GetRequest::kReadFromFieldNumber == 3);
+  std::string bytes = {2 << 3 | 2, static_cast<char>(kKeyBytes)};
+  bytes += KeyText(key);
+  if (from_store) bytes += {3 << 3 | 0, v1::READ_FROM_STORE};
+  return bytes;
+}
+
+// The fields of a PipelineResult up to the stream's limit.
+bool ReadPipelineAnswer(CodedInputStream& in, PipelineAnswer& answer) {
+  while (const uint32_t tag = in.ReadTag()) {
+    bool ok = false;
+    if (tag == kResultId) {
+      ok = in.ReadVarint64(&answer.id);
+    } else if (tag == kResultGet) {
+      answer.is_get = true;
+      ok = ReadBytes(in, &answer.get);
+    } else {
+      ok = WireFormatLite::SkipField(&in, tag);
+    }
+    if (!ok) return false;
+  }
+  return in.ConsumedEntireMessage();
+}
+
 }  // namespace
 
 void Seen::Add(const Seen& other) {
@@ -83,13 +115,7 @@ void Seen::Add(const Seen& other) {
 }
 
 grpc::ByteBuffer GetMessage(uint64_t key, bool from_store) {
-  // By hand, as this is one call of tens of thousands a second: a slice of up to 23 bytes needs no memory of its own.
-  static_assert(v1::GetRequest::kKeyFieldNumber == 2 && v1::GetRequest::kReadFromFieldNumber == 3);
-  const std::string text = KeyText(key);
-  std::string bytes = {2 << 3 | 2, static_cast<char>(text.size())};
-  bytes += text;
-  if (from_store) bytes += {3 << 3 | 0, v1::READ_FROM_STORE};
-  const grpc::Slice slice(bytes);
+  const grpc::Slice slice(GetBytes(key, from_store));  // up to 23 bytes need no memory of their own
   return {&slice, 1};
 }
 
@@ -107,9 +133,41 @@ grpc::ByteBuffer SetMessage(uint64_t key, const Values& values) {
   return ToBuffer(request);
 }
 
-Seen JudgeGet(const grpc::ByteBuffer& answer, uint64_t key, const Values& values) {
+void AppendPipelineGet(uint64_t id, uint64_t key, bool from_store, std::string* message) {
+  static_assert(v1::PipelineRequest::kOperationsFieldNumber == 1);
+  static_assert(v1::PipelineOperation::kIdFieldNumber == 1 && v1::PipelineOperation::kGetFieldNumber == 2);
+  const std::string get = GetBytes(key, from_store);
+  uint8_t varint[10];
+  const auto id_bytes = static_cast<size_t>(CodedOutputStream::WriteVarint64ToArray(id, varint) - varint);
+  const size_t size = 1 + id_bytes + 2 + get.size();  // all below 128, so that each length is one byte
+  message->append({1 << 3 | 2, static_cast<char>(size), 1 << 3 | 0});
+  message->append(reinterpret_cast<const char*>(varint), id_bytes);
+  message->append({2 << 3 | 2, static_cast<char>(get.size())});
+  message->append(get);
+}
+
+bool ReadPipelineAnswers(const grpc::ByteBuffer& answer, absl::FunctionRef<void(const PipelineAnswer&)> take) {
   const grpc::Slice slice = InOnePiece(answer);
   CodedInputStream in(slice.begin(), static_cast<int>(slice.size()));
+  while (const uint32_t tag = in.ReadTag()) {
+    uint32_t size = 0;
+    if (tag != kPipelineResults || !in.ReadVarint32(&size)) return false;
+    const CodedInputStream::Limit outer = in.PushLimit(static_cast<int>(size));
+    PipelineAnswer one;
+    if (!ReadPipelineAnswer(in, one)) return false;
+    take(one);
+    in.PopLimit(outer);
+  }
+  return in.ConsumedEntireMessage();
+}
+
+Seen JudgeGet(const grpc::ByteBuffer& answer, uint64_t key, const Values& values) {
+  const grpc::Slice slice = InOnePiece(answer);
+  return JudgeGet({reinterpret_cast<const char*>(slice.begin()), slice.size()}, key, values);
+}
+
+Seen JudgeGet(std::string_view answer, uint64_t key, const Values& values) {
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(answer.data()), static_cast<int>(answer.size()));
   return JudgeFields(in, key, values);
 }
 

@@ -3,8 +3,11 @@
 #define LARDER_TESTS_BENCH_SERVICE_MESSAGES_H_
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "tests/bench/service/values.h"
 
@@ -20,13 +23,27 @@ struct Seen {
   void Add(const Seen& other);
 };
 
+// One result of a PipelineResponse.
+struct PipelineAnswer {
+  uint64_t id = 0;
+  bool is_get = false;
+  std::string_view get;  // a GetResponse; good until who is given it returns
+};
+
 // Of the namespace `default`.
 grpc::ByteBuffer GetMessage(uint64_t key, bool from_store);
 grpc::ByteBuffer BatchGetMessage(const std::vector<uint64_t>& keys, bool from_store);
 grpc::ByteBuffer SetMessage(uint64_t key, const Values& values);
 
+// Adds a Get to the bytes of a PipelineRequest.
+void AppendPipelineGet(uint64_t id, uint64_t key, bool from_store, std::string* message);
+
+// Gives `take` each result of a PipelineResponse, in order. False if it cannot be read to its end.
+bool ReadPipelineAnswers(const grpc::ByteBuffer& answer, absl::FunctionRef<void(const PipelineAnswer&)> take);
+
 // A GetResponse, and a BatchGetResponse with an answer for each of the keys, in order.
 Seen JudgeGet(const grpc::ByteBuffer& answer, uint64_t key, const Values& values);
+Seen JudgeGet(std::string_view answer, uint64_t key, const Values& values);
 Seen JudgeBatchGet(const grpc::ByteBuffer& answer, const std::vector<uint64_t>& keys, const Values& values);
 
 }  // namespace larder::bench

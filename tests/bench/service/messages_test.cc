@@ -117,6 +117,42 @@ TEST_F(JudgeTest, NoticesABatchOfAnotherLength) {
   EXPECT_EQ(JudgeBatchGet(ToBuffer(response), {1, 2}, values_).wrong, 1u);
 }
 
+TEST_F(JudgeTest, ReadsThePipelinesResults) {
+  v1::PipelineResponse response;
+  v1::PipelineResult* const first = response.add_results();
+  first->set_id(300);
+  *first->mutable_get() = Hit(values_.Of(7));
+  v1::PipelineResult* const second = response.add_results();
+  second->set_id(2);
+  second->mutable_failure()->set_code(8);
+  std::vector<uint64_t> ids;
+  std::vector<bool> gets;
+  EXPECT_TRUE(ReadPipelineAnswers(ToBuffer(response), [&](const PipelineAnswer& answer) {
+    ids.push_back(answer.id);
+    gets.push_back(answer.is_get);
+    if (answer.is_get) EXPECT_EQ(JudgeGet(answer.get, 7, values_).hits, 1u);
+  }));
+  EXPECT_EQ(ids, (std::vector<uint64_t>{300, 2}));
+  EXPECT_EQ(gets, (std::vector<bool>{true, false}));
+  const std::string whole = response.SerializeAsString();
+  const grpc::Slice cut(whole.substr(0, whole.size() - 1));
+  EXPECT_FALSE(ReadPipelineAnswers(grpc::ByteBuffer(&cut, 1), [](const PipelineAnswer&) {}));
+}
+
+TEST(MessagesTest, PipelinesGetsUnderTheirIds) {
+  std::string bytes;
+  AppendPipelineGet(5, 12, /*from_store=*/true, &bytes);
+  AppendPipelineGet(1'023, 13, /*from_store=*/false, &bytes);
+  v1::PipelineRequest request;
+  ASSERT_TRUE(request.ParseFromString(bytes));
+  ASSERT_EQ(request.operations_size(), 2);
+  EXPECT_EQ(request.operations(0).id(), 5u);
+  EXPECT_EQ(request.operations(0).get().key(), "key:000000000012");
+  EXPECT_EQ(request.operations(0).get().read_from(), v1::READ_FROM_STORE);
+  EXPECT_EQ(request.operations(1).id(), 1'023u);
+  EXPECT_EQ(request.operations(1).get().key(), "key:000000000013");
+}
+
 TEST(MessagesTest, SayWhatTheyAreToSay) {
   const Values values(kBytes);
   const auto get = FromBuffer<v1::GetRequest>(GetMessage(12, /*from_store=*/true));

@@ -26,6 +26,7 @@ absl::Status NearUnary(const Settings& settings, Report& report);
 absl::Status NearTail(const Settings& settings, Report& report);
 absl::Status NearH2Load(const Settings& settings, Report& report);
 absl::Status NearBatch(const Settings& settings, Report& report);
+absl::Status NearPipeline(const Settings& settings, Report& report);
 absl::Status Mixes(const Settings& settings, Report& report);
 // scenarios_store.cc
 absl::Status StoreUnary(const Settings& settings, Report& report);

@@ -130,6 +130,28 @@ absl::Status NearBatch(const Settings& settings, Report& report) {
   return CheckNear((*medians)["larderd"]);
 }
 
+absl::Status NearPipeline(const Settings& settings, Report& report) {
+  const Data data(settings.keys, kSmallValue);
+  const auto larderd = StartLarderd(settings, data, {});
+  if (!larderd.ok()) return larderd.status();
+  const auto redis = RedisServer::Start();
+  if (!redis.ok()) return redis.status();
+  if (absl::Status status = PopulateRedis((*redis)->port(), settings.keys, data.values); !status.ok()) return status;
+
+  Load pipeline = LoadOf(settings, (*larderd)->address(), data, /*in_flight=*/1'024);
+  pipeline.pipeline = true;
+  auto medians = Interleave(settings, "pipeline",
+                            {{"larderd",
+                              [&] {
+                                return Measure(pipeline, {{"larderd", (*larderd)->pid()}});
+                              }},
+                             {"redis", [&] { return RedisFigures((*redis)->port(), 16, settings); }}},
+                            report);
+  if (!medians.ok()) return medians.status();
+  report.Ratio("pipeline_vs_redis_p16", (*medians)["larderd"]["per_s"] / (*medians)["redis"]["per_s"]);
+  return CheckNear((*medians)["larderd"]);
+}
+
 absl::Status Mixes(const Settings& settings, Report& report) {
   Settings once = settings;
   once.runs = 1;

@@ -14,6 +14,7 @@ RATIOS = {
     "near_unary_vs_callback_echo",
     "near_unary_vs_echo",
     "overload_goodput",
+    "pipeline_vs_redis_p16",
     "store_fetch_vs_redis_p16",
     "store_unary_vs_near",
     "store_vs_blocking",
