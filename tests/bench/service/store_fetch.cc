@@ -25,6 +25,7 @@ constexpr size_t kWritesAtOnce = 1'000;
 absl::StatusOr<std::unique_ptr<RedisStore>> StartStore(const Clock* clock, int redis_port) {
   RedisStore::Parts parts;
   parts.options.port = redis_port;
+  parts.options.operation_timeout_nanos = 10 * kNanosPerSecond;  // a busy machine is slow, not broken
   parts.namespaces = {kNamespace};
   auto store = std::make_unique<RedisStore>(clock, std::move(parts));
   if (absl::Status status = store->Start(); !status.ok()) return status;
