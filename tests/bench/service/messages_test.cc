@@ -130,7 +130,8 @@ TEST_F(JudgeTest, ReadsThePipelinesResults) {
   EXPECT_TRUE(ReadPipelineAnswers(ToBuffer(response), [&](const PipelineAnswer& answer) {
     ids.push_back(answer.id);
     gets.push_back(answer.is_get);
-    if (answer.is_get) EXPECT_EQ(JudgeGet(answer.get, 7, values_).hits, 1u);
+    if (!answer.is_get) return;
+    EXPECT_EQ(JudgeGet(answer.get, 7, values_).hits, 1u);
   }));
   EXPECT_EQ(ids, (std::vector<uint64_t>{300, 2}));
   EXPECT_EQ(gets, (std::vector<bool>{true, false}));
