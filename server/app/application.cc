@@ -290,7 +290,9 @@ absl::StatusOr<std::unique_ptr<Application>> Application::Start(const ServerSett
       CacheService::Options{.server_version = kVersion,
                             .max_response_bytes = static_cast<size_t>(settings.grpc.max_response_bytes),
                             .incarnation = watched == ChangeLog::Source::kNone ? 0 : RandomNonZeroBits(),
-                            .max_watchers = static_cast<size_t>(settings.watch.max_watchers)},
+                            .max_watchers = static_cast<size_t>(settings.watch.max_watchers),
+                            .max_pipeline_operations = static_cast<size_t>(settings.grpc.max_pipeline_operations),
+                            .max_pipeline_bytes = static_cast<size_t>(settings.grpc.max_pipeline_bytes)},
       parts->engine.get(), parts->store.get(), clock, parts->scheduler.get(), &parts->registry);
   parts->inspector = std::make_unique<Inspector>(
       Inspector::Options{.max_page_bytes = static_cast<size_t>(settings.grpc.max_response_bytes) / 2},
@@ -400,7 +402,7 @@ void Application::Stop() {
   if (served) {
     parts.logger->Info("draining", {{"timeout_ms", parts.settings.grpc.drain_timeout_ms}});
     parts.health_service->EndWatches();
-    parts.cache_service->EndWatches();
+    parts.cache_service->EndStreams();
     parts.engine->StopWaiting();
     parts.rpc->Shutdown(parts.settings.grpc.drain_timeout_ms);
   }

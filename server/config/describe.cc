@@ -170,6 +170,8 @@ std::vector<Item> List(const ServerSettings& settings) {
   items.AddNumber("grpc.max_concurrent_streams", settings.grpc.max_concurrent_streams);
   items.AddDuration("grpc.max_connection_age", settings.grpc.max_connection_age_ms);
   items.AddDuration("grpc.drain_timeout", settings.grpc.drain_timeout_ms);
+  items.AddNumber("grpc.max_pipeline_operations", settings.grpc.max_pipeline_operations);
+  items.AddBytes("grpc.max_pipeline_bytes", settings.grpc.max_pipeline_bytes);
   items.AddText("operations.listen", settings.operations.listen);
   items.AddBytes("near.capacity_bytes", settings.near.capacity_bytes);
   items.AddText("near.coherence", std::string(ToString(settings.near.coherence)));

@@ -63,6 +63,8 @@ ServerSettings::Grpc ResolveGrpc(const Section& section, const Resources& resour
   grpc.max_concurrent_streams = static_cast<int>(section.Integer("max_concurrent_streams", {1'000, 1, 100'000}));
   grpc.max_connection_age_ms = section.Integer("max_connection_age", {30 * kMinute, kSecond, 365 * 24 * kHour});
   grpc.drain_timeout_ms = section.Integer("drain_timeout", {10 * kSecond, 0, kHour});
+  grpc.max_pipeline_operations = static_cast<int>(section.Integer("max_pipeline_operations", {4'096, 1, 1'000'000}));
+  grpc.max_pipeline_bytes = section.Integer("max_pipeline_bytes", {8 * kMiB, 128 * kKiB, kGiB});
   return grpc;
 }
 

@@ -33,6 +33,8 @@ struct ServerSettings {
     int max_concurrent_streams = 0;
     int64_t max_connection_age_ms = 0;
     int64_t drain_timeout_ms = 0;
+    int max_pipeline_operations = 0;
+    int64_t max_pipeline_bytes = 0;
   };
   struct Operations {
     std::string listen;  // host:port; empty: no operations server

@@ -11,6 +11,8 @@
 #include "larder/v1/cache.grpc.pb.h"
 #include "server/engine/cache_engine.h"
 #include "server/metrics/metrics.h"
+#include "server/rpc/cache_operations.h"
+#include "server/rpc/pipelines.h"
 #include "server/rpc/rpc_server.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watches.h"
@@ -22,9 +24,11 @@ class CacheService final : public RpcService {
  public:
   struct Options {
     std::string server_version;
-    size_t max_response_bytes = 4 << 20;  // of a BatchGet
+    size_t max_response_bytes = 4 << 20;  // of a BatchGet, and of several results of a Pipeline
     uint64_t incarnation = 0;             // of this replica's run, random; 0: it cannot be watched
     size_t max_watchers = 1'000;
+    size_t max_pipeline_operations = 4'096;  // under way on one Pipeline stream
+    size_t max_pipeline_bytes = 8 << 20;     // of answers that wait on one
   };
 
   // The pointees must outlive the server that this is registered with.
@@ -34,23 +38,22 @@ class CacheService final : public RpcService {
   grpc::Service* service() override { return &service_; }
   void Arm(RpcQueue* queue) override;
 
-  // Ends all Watch streams, which would hold up a shutdown, and refuses further ones.
-  void EndWatches() { watches_.EndAll(); }
+  // Ends all Watch and Pipeline streams, which would hold up a shutdown, and refuses further ones. What is under way on
+  // the latter is answered first.
+  void EndStreams() {
+    watches_.EndAll();
+    pipelines_.EndAll();
+  }
 
  private:
   // All methods are raw: a request is parsed where it is handled, and a hit's value goes out without a copy.
-  using Service = v1::Cache::WithRawMethod_Get<v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<
-      v1::Cache::WithRawMethod_Release<v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<
-          v1::Cache::WithRawMethod_Touch<v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<
-              v1::Cache::WithRawMethod_Watch<v1::Cache::WithRawMethod_RenewWatch<v1::Cache::Service>>>>>>>>>>>;
+  using Service = v1::Cache::WithRawMethod_Get<
+      v1::Cache::WithRawMethod_Set<v1::Cache::WithRawMethod_Invalidate<v1::Cache::WithRawMethod_Release<
+          v1::Cache::WithRawMethod_BatchGet<v1::Cache::WithRawMethod_BatchSet<v1::Cache::WithRawMethod_Touch<
+              v1::Cache::WithRawMethod_Warm<v1::Cache::WithRawMethod_Stats<v1::Cache::WithRawMethod_Watch<
+                  v1::Cache::WithRawMethod_RenewWatch<v1::Cache::WithRawMethod_Pipeline<v1::Cache::Service>>>>>>>>>>>>;
 
-  void Get(UnaryCall* call);
-  void Set(UnaryCall* call);
-  void Invalidate(UnaryCall* call);
-  void Release(UnaryCall* call);
-  void BatchGet(UnaryCall* call);
-  void BatchSet(UnaryCall* call);
-  void Touch(UnaryCall* call);
+  void ArmStreams(RpcQueue* queue);
   void Stats(UnaryCall* call);
   void RenewWatch(UnaryCall* call);
 
@@ -62,7 +65,10 @@ class CacheService final : public RpcService {
   Service service_;
   MethodMetrics warm_metrics_;
   MethodMetrics watch_metrics_;
+  MethodMetrics pipeline_metrics_;
+  const CacheOperations operations_;
   Watches watches_;
+  Pipelines pipelines_;
   std::vector<std::unique_ptr<UnaryMethod>> methods_;  // fixed after construction
 };
 

@@ -13,6 +13,8 @@ constexpr std::array<const char*, 17> kCodeNames = {
 
 }  // namespace
 
+const char* CodeName(int code) { return kCodeNames[static_cast<size_t>(code)]; }
+
 MethodMetrics::MethodMetrics(Registry& registry, const std::string& service, const std::string& method,
                              const std::string& type) {
   const Labels labels = {{"grpc_service", service}, {"grpc_method", method}, {"grpc_type", type}};

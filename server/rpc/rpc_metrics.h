@@ -9,6 +9,9 @@
 
 namespace larder {
 
+// As `grpc_code` has it. `code` is that of a gRPC or absl status, 0 to 16.
+const char* CodeName(int code);
+
 // The counters of one method, resolved once. Thread-safe.
 class MethodMetrics {
  public:

@@ -2,6 +2,8 @@
 #ifndef LARDER_SERVER_RPC_STREAM_CALL_H_
 #define LARDER_SERVER_RPC_STREAM_CALL_H_
 
+#include <grpc/support/time.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "core/mutex.h"
+#include "grpcpp/alarm.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/async_stream.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -56,6 +59,8 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
   // `message` is null once the caller has sent its last.
   virtual void OnMessage(const grpc::ByteBuffer* message) { static_cast<void>(message); }
   virtual void OnWritten() {}
+  // Once for each Post.
+  virtual void OnPosted() {}
   // The call has ended: by Finish, by its caller, or by its deadline. Nothing comes after this.
   virtual void OnClosed() {}
 
@@ -77,6 +82,15 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
     written_.hold = this->shared_from_this();
     stream_.Write(message, static_cast<CallTag*>(&written_));
     return true;
+  }
+
+  // Has OnPosted run on the queue's thread, after what is already waiting there. Not again before it has run.
+  void Post() {
+    MutexLock lock(&mutex_);
+    if (ended_) return;
+    posted_.hold = this->shared_from_this();
+    if (!alarm_.has_value()) alarm_.emplace();
+    alarm_->Set(queue(), gpr_time_0(GPR_CLOCK_MONOTONIC), static_cast<CallTag*>(&posted_));
   }
 
   // Ends the call, after the message that is being sent. Only the first counts.
@@ -134,6 +148,10 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
     if (ok) OnWritten();
   }
 
+  void PostDone(bool) {
+    if (!HasEnded()) OnPosted();
+  }
+
   void FinishDone(bool) {}
 
   void Closed(bool) {
@@ -168,12 +186,14 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Stream>> {
   Tag closed_{this, &StreamCall::Closed};
   Tag read_{this, &StreamCall::ReadDone};
   Tag written_{this, &StreamCall::WriteDone};
+  Tag posted_{this, &StreamCall::PostDone};
   Tag finished_{this, &StreamCall::FinishDone};
 
   // Also orders the stream's operations: gRPC takes them from any thread, but one at a time.
   Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<grpc::Status> finish_ ABSL_GUARDED_BY(mutex_);
+  std::optional<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mutex_);  // from the first Post on
 };
 
 }  // namespace larder

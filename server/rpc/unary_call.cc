@@ -2,7 +2,10 @@
 
 #include <grpc/support/time.h>
 
-#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/wire.h"
 
 namespace larder {
 
@@ -47,7 +50,18 @@ void UnaryCall::Finish(const grpc::ByteBuffer& response) {
   responder_.Finish(response, grpc::Status::OK, static_cast<CallTag*>(this));
 }
 
-void UnaryCall::Fail(const absl::Status& status) {
+void UnaryCall::Answer(GetAnswer answer, const Terms& terms) {
+  Finish(SerializeAnswer(std::move(answer), terms.incarnation));
+}
+
+void UnaryCall::Answer(std::vector<BatchGetItem> items, const Terms& terms) {
+  Finish(SerializeBatch(std::move(items), terms.max_response_bytes, terms.incarnation));
+}
+
+void UnaryCall::Answer(const google::protobuf::MessageLite& response) { Finish(Serialize(response)); }
+
+void UnaryCall::Fail(const absl::Status& status, uint64_t version) {
+  if (version != 0) context_.AddTrailingMetadata("larder-version", absl::StrCat(version));
   const grpc::Status failure = ToGrpcStatus(status);
   method_->metrics.Handled(failure.error_code(), queue_->clock->NowNanos() - started_nanos_);
   state_ = State::kFinished;

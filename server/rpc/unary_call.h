@@ -4,7 +4,7 @@
 
 #include <functional>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "grpcpp/server_context.h"
@@ -12,6 +12,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "server/engine/commands.h"
 #include "server/rpc/call_tag.h"
+#include "server/rpc/exchange.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/rpc_server.h"
 
@@ -24,30 +25,32 @@ struct UnaryMethod {
   using Responder = grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>;
   // The generated RequestX of a raw method.
   std::function<void(grpc::ServerContext*, grpc::ByteBuffer*, Responder*, grpc::ServerCompletionQueue*, void*)> request;
-  // Must make sure that Finish or Fail is called once, on any thread, now or later.
+  // Must make sure that Finish, Answer or Fail is called once, on any thread, now or later.
   std::function<void(UnaryCall*)> handle;
   MethodMetrics metrics;
   // Calls armed on each queue: the peak that arrives at once without waiting.
   int armed = 1;
 };
 
-// Owns itself: from Arm until the answer has been handed to gRPC. A handler must not touch it after Finish or Fail.
-class UnaryCall final : public CallTag {
+// Owns itself: from Arm until the answer has been handed to gRPC. A handler must not touch it after Finish, Answer or
+// Fail.
+class UnaryCall final : public CallTag, public Exchange {
  public:
   // Asks for `method.armed` calls on the queue. Each call that arrives asks for its successor before it is handled.
   static void Arm(UnaryMethod* method, RpcQueue* queue);
 
   const grpc::ByteBuffer& request() const { return request_; }
 
-  // The call's deadline on the server's Clock.
-  const CallContext& context() const { return call_context_; }
+  const CallContext& context() const override { return call_context_; }
 
-  // Before Finish or Fail.
-  void AddTrailer(const std::string& name, const std::string& value) { context_.AddTrailingMetadata(name, value); }
-
-  // Exactly one of the two, exactly once.
+  // Exactly one of these, exactly once.
   void Finish(const grpc::ByteBuffer& response);
-  void Fail(const absl::Status& status);
+  void Answer(GetAnswer answer, const Terms& terms) override;
+  void Answer(std::vector<BatchGetItem> items, const Terms& terms) override;
+  void Answer(const google::protobuf::MessageLite& response) override;
+  using Exchange::Fail;
+  // A `version` goes into the trailing metadata `larder-version`.
+  void Fail(const absl::Status& status, uint64_t version) override;
 
   void Proceed(bool ok) override;
 

@@ -1,6 +1,6 @@
 #include "server/rpc/wire.h"
 
-#include <array>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,14 +10,10 @@
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/slice.h"
 #include "server/rpc/fill_token.h"
+#include "server/rpc/get_response.h"
 
 namespace larder {
 namespace {
-
-using google::protobuf::io::CodedOutputStream;
-
-// Below this a copy is cheaper than a slice that refers to the entry: that takes an allocation and two atomic counts.
-constexpr size_t kCopyBelowBytes = 512;
 
 constexpr uint32_t LengthDelimitedTag(int field) { return static_cast<uint32_t>(field) << 3 | 2; }
 
@@ -39,116 +35,28 @@ bool SkipField(uint32_t tag, google::protobuf::io::CodedInputStream* input) {
   }
 }
 
-size_t VarintSize(size_t value) { return CodedOutputStream::VarintSize64(value); }
-
-void AppendVarint(std::string* out, uint64_t value) {
-  std::array<uint8_t, 10> bytes;
-  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(value, bytes.data());
-  out->append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(end - bytes.data()));
-}
-
-// A ByteBuffer in the making: bytes are gathered, values are referred to.
-class BufferBuilder {
+// Reads a body wherever it lies.
+class BodyStream {
  public:
-  std::string* bytes() { return &bytes_; }
-
-  void AppendValue(EntryRef entry) {
-    const std::string_view value = entry->value();
-    if (value.size() < kCopyBelowBytes) {
-      bytes_.append(value);
-      return;
+  explicit BodyStream(const RequestBody& body) {
+    if (body.buffer() == nullptr) {
+      array_.emplace(body.bytes().data(), static_cast<int>(body.bytes().size()));
+    } else {
+      // The reader's parameter is not const, but it changes nothing.
+      buffer_.emplace(const_cast<grpc::ByteBuffer*>(body.buffer()));
     }
-    Cut();
-    slices_.emplace_back(const_cast<char*>(value.data()), value.size(), &ReleaseEntry, entry.Leak());
   }
 
-  grpc::ByteBuffer Build() {
-    Cut();
-    return {slices_.data(), slices_.size()};
+  bool ok() const { return !buffer_.has_value() || buffer_->status().ok(); }
+  google::protobuf::io::ZeroCopyInputStream* get() {
+    if (buffer_.has_value()) return &*buffer_;
+    return &*array_;
   }
 
  private:
-  static void ReleaseEntry(void* entry) { EntryRef::Adopt(static_cast<Entry*>(entry)); }
-
-  void Cut() {
-    if (!bytes_.empty()) slices_.emplace_back(bytes_.data(), bytes_.size());
-    bytes_.clear();
-  }
-
-  std::string bytes_;
-  std::vector<grpc::Slice> slices_;
+  std::optional<grpc::ProtoBufferReader> buffer_;
+  std::optional<google::protobuf::io::ArrayInputStream> array_;
 };
-
-v1::Tier WireTier(Tier tier) {
-  switch (tier) {
-    case Tier::kNear:
-      return v1::TIER_NEAR;
-    case Tier::kStore:
-      return v1::TIER_STORE;
-    case Tier::kOrigin:
-      return v1::TIER_ORIGIN;
-  }
-  return v1::TIER_UNSPECIFIED;
-}
-
-// An entry that is still served has some of its last millisecond left.
-int64_t MillisLeft(int64_t nanos) { return (nanos + kNanosPerMilli - 1) / kNanosPerMilli; }
-
-// A GetResponse without its value.
-v1::GetResponse Describe(const GetAnswer& answer) {
-  v1::GetResponse response;
-  if (answer.lease.has_value()) {
-    response.mutable_lease()->set_token(EncodeFillToken(*answer.lease));
-    response.mutable_lease()->set_ttl_ms(answer.lease_nanos / kNanosPerMilli);
-  }
-  if (!answer.entry) {
-    response.set_status(v1::STATUS_MISS);
-    if (answer.as_of.has_value()) response.set_as_of(EncodeFillToken(*answer.as_of));
-    return response;
-  }
-  response.set_status(answer.entry->meta().absent ? v1::STATUS_ABSENT : v1::STATUS_HIT);
-  response.set_tier(WireTier(answer.tier));
-  response.set_freshness(answer.stale ? v1::FRESHNESS_STALE : v1::FRESHNESS_FRESH);
-  response.set_age_ms(answer.age_nanos / kNanosPerMilli);
-  response.set_ttl_ms(MillisLeft(answer.ttl_nanos));
-  response.set_hard_ttl_ms(MillisLeft(answer.hard_ttl_nanos));
-  response.set_degraded(answer.degraded);
-  response.set_version(answer.entry->meta().version);
-  response.set_sliding(answer.entry->meta().sliding_nanos != 0);
-  const std::string_view content_type = answer.entry->content_type();
-  response.set_content_type(content_type.data(), content_type.size());
-  return response;
-}
-
-// Comes after `results`, as protobuf would have it.
-void AppendIncarnation(uint64_t incarnation, std::string* out) {
-  if (incarnation == 0) return;
-  v1::BatchGetResponse tail;
-  tail.set_incarnation(incarnation);
-  tail.AppendToString(out);
-}
-
-// What the value's field takes in the message; an empty value is left out, as protobuf does.
-size_t ValueFieldSize(const GetAnswer& answer) {
-  const size_t size = answer.entry ? answer.entry->value().size() : 0;
-  return size == 0 ? 0 : 1 + VarintSize(size) + size;
-}
-
-// `value` is the last field of GetResponse, so it can be appended to the others' bytes.
-void AppendValueField(GetAnswer answer, BufferBuilder* builder) {
-  static_assert(v1::GetResponse::kValueFieldNumber < 16, "the tag takes one byte");
-  if (ValueFieldSize(answer) == 0) return;
-  AppendVarint(builder->bytes(), LengthDelimitedTag(v1::GetResponse::kValueFieldNumber));
-  AppendVarint(builder->bytes(), answer.entry->value().size());
-  builder->AppendValue(std::move(answer.entry));
-}
-
-void AppendResult(const v1::GetResponse& head, size_t value_field_size, std::string* out) {
-  const size_t head_size = head.ByteSizeLong();
-  AppendVarint(out, LengthDelimitedTag(v1::BatchGetResponse::kResultsFieldNumber));
-  AppendVarint(out, head_size + value_field_size);
-  head.AppendToString(out);
-}
 
 template <typename Request>
 TtlChoice TtlOf(const Request& request) {
@@ -163,29 +71,21 @@ std::optional<int64_t> StaleFor(const Request& request) {
   return request.has_stale_for_ms() ? std::optional<int64_t>(request.stale_for_ms()) : std::nullopt;
 }
 
-absl::StatusOr<bool> FromStore(v1::ReadFrom read_from) {
-  switch (read_from) {
-    case v1::READ_FROM_UNSPECIFIED:
-      return false;
-    case v1::READ_FROM_STORE:
-      return true;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat("read_from: ", static_cast<int>(read_from), " is not known"));
-  }
-}
-
 }  // namespace
 
-absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
-  // The reader's parameter is not const, but it changes nothing.
-  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
-  if (reader.status().ok() && message->ParseFromZeroCopyStream(&reader)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("the request is not a valid ", message->GetTypeName()));
+absl::Status Malformed(std::string_view type) {
+  return absl::InvalidArgumentError(absl::StrCat("the request is not a valid ", std::string(type)));
 }
 
-absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t limit, std::string_view name) {
-  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
-  google::protobuf::io::CodedInputStream input(&reader);
+absl::Status Parse(const RequestBody& body, google::protobuf::MessageLite* message) {
+  BodyStream stream(body);
+  if (stream.ok() && message->ParseFromZeroCopyStream(stream.get())) return absl::OkStatus();
+  return Malformed(message->GetTypeName());
+}
+
+absl::Status CheckRepeated(const RequestBody& body, int number, size_t limit, std::string_view name) {
+  BodyStream stream(body);
+  google::protobuf::io::CodedInputStream input(stream.get());
   size_t count = 0;
   while (const uint32_t tag = input.ReadTag()) {
     // What is malformed ends the count; Parse refuses it.
@@ -203,40 +103,14 @@ grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
 }
 
 grpc::ByteBuffer SerializeAnswer(GetAnswer answer, uint64_t incarnation) {
-  BufferBuilder builder;
-  v1::GetResponse head = Describe(answer);
-  head.set_incarnation(incarnation);
-  head.AppendToString(builder.bytes());
-  AppendValueField(std::move(answer), &builder);
-  return builder.Build();
+  GetResponseWriter response(std::move(answer), incarnation);
+  AnswerWriter writer(response.piece_size());
+  response.Write(&writer);
+  return writer.Build();
 }
 
 grpc::ByteBuffer SerializeBatch(std::vector<BatchGetItem> items, size_t max_bytes, uint64_t incarnation) {
-  // What is kept free for each key that is still to come: a result that says RETRY and nothing else.
-  constexpr size_t kSmallResultBytes = 4;
-  constexpr size_t kIncarnationBytes = 9;
-  BufferBuilder builder;
-  size_t used = items.size() * kSmallResultBytes + (incarnation == 0 ? 0 : kIncarnationBytes);
-  for (BatchGetItem& item : items) {
-    v1::GetResponse head = Describe(item.answer);
-    const size_t size = head.ByteSizeLong() + ValueFieldSize(item.answer);
-    const size_t framed = 1 + VarintSize(size) + size;
-    if (!item.available) {
-      head.Clear();
-      head.set_status(v1::STATUS_UNAVAILABLE);
-    } else if (used - kSmallResultBytes + framed > max_bytes) {
-      head.Clear();
-      head.set_status(v1::STATUS_RETRY);
-    } else {
-      used += framed - kSmallResultBytes;
-      AppendResult(head, ValueFieldSize(item.answer), builder.bytes());
-      AppendValueField(std::move(item.answer), &builder);
-      continue;
-    }
-    AppendResult(head, 0, builder.bytes());
-  }
-  AppendIncarnation(incarnation, builder.bytes());
-  return builder.Build();
+  return WriteBatch(std::move(items), max_bytes, incarnation).Build();
 }
 
 absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
@@ -280,7 +154,7 @@ absl::StatusOr<SetCommand> ToCommand(const v1::SetRequest& request) {
 }
 
 absl::StatusOr<GetCommand> ToCommand(const v1::GetRequest& request) {
-  const absl::StatusOr<bool> from_store = FromStore(request.read_from());
+  const absl::StatusOr<bool> from_store = IsFromStore(request.read_from());
   if (!from_store.ok()) return from_store.status();
   return GetCommand{.name_space = request.namespace_(),
                     .key = request.key(),
@@ -335,6 +209,17 @@ absl::StatusOr<InvalidateCommand> ToCommand(const v1::InvalidateRequest& request
   return command;
 }
 
+absl::StatusOr<bool> IsFromStore(v1::ReadFrom read_from) {
+  switch (read_from) {
+    case v1::READ_FROM_UNSPECIFIED:
+      return false;
+    case v1::READ_FROM_STORE:
+      return true;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("read_from: ", static_cast<int>(read_from), " is not known"));
+  }
+}
+
 absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode) {
   switch (mode) {
     case v1::INVALIDATION_MODE_UNSPECIFIED:
@@ -360,7 +245,7 @@ absl::StatusOr<bool> IsStrong(v1::Consistency consistency) {
 }
 
 absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request) {
-  const absl::StatusOr<bool> from_store = FromStore(request.read_from());
+  const absl::StatusOr<bool> from_store = IsFromStore(request.read_from());
   if (!from_store.ok()) return from_store.status();
   return BatchGetCommand{.name_space = request.namespace_(),
                          .keys = {request.keys().begin(), request.keys().end()},

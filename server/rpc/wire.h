@@ -3,6 +3,7 @@
 #define LARDER_SERVER_RPC_WIRE_H_
 
 #include <cstddef>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,15 +14,22 @@
 #include "server/engine/cache_engine.h"
 #include "server/engine/commands.h"
 #include "server/engine/entry_warmer.h"
+#include "server/rpc/request_body.h"
 
 namespace larder {
 
-// INVALID_ARGUMENT naming the message's type if the bytes are not one. `bytes` is read, and left as it was.
-absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
+// INVALID_ARGUMENT naming the message's type, such as `larder.v1.GetRequest`: the bytes are not one.
+absl::Status Malformed(std::string_view type);
+
+// Malformed if the bytes are not such a message.
+absl::Status Parse(const RequestBody& body, google::protobuf::MessageLite* message);
+inline absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
+  return Parse(RequestBody(bytes), message);
+}
 
 // INVALID_ARGUMENT if the bytes hold more than `limit` of the length-delimited field `number`, called `name`. To be
 // asked before Parse: a message of a few bytes for each element takes a hundred times that once it is parsed.
-absl::Status CheckRepeated(const grpc::ByteBuffer& bytes, int number, size_t limit, std::string_view name);
+absl::Status CheckRepeated(const RequestBody& body, int number, size_t limit, std::string_view name);
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 
 // A GetResponse. A value of some size is not copied: the buffer refers to the entry, and keeps it, until it is sent.
@@ -39,6 +47,9 @@ TouchCommand ToCommand(const v1::TouchRequest& request);
 absl::StatusOr<ReleaseCommand> ToCommand(const v1::ReleaseRequest& request);
 absl::StatusOr<InvalidateCommand> ToCommand(const v1::InvalidateRequest& request);
 absl::StatusOr<BatchGetCommand> ToCommand(const v1::BatchGetRequest& request);
+
+// INVALID_ARGUMENT naming `read_from` if it is not known.
+absl::StatusOr<bool> IsFromStore(v1::ReadFrom read_from);
 
 // INVALID_ARGUMENT naming `mode` if it is not known.
 absl::StatusOr<bool> IsSoft(v1::InvalidationMode mode);

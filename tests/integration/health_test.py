@@ -96,5 +96,5 @@ def test_reflection_describes_the_contract(client):
     ]
     (service,) = [service for file in files if file.package == "larder.v1" for service in file.service]
     methods = {"Get", "Set", "Invalidate", "Release", "BatchGet", "BatchSet", "Touch", "Warm", "Stats"}
-    methods |= {"Watch", "RenewWatch"}
+    methods |= {"Watch", "RenewWatch", "Pipeline"}
     assert {method.name for method in service.method} == methods

@@ -17,6 +17,8 @@ TEST_F(DescribeTest, PrintsTheDefaults) {
   max_concurrent_streams: 1000
   max_connection_age: 30m
   drain_timeout: 10s
+  max_pipeline_operations: 4096
+  max_pipeline_bytes: 8MiB
 operations:
   listen: "127.0.0.1:9090"
 near:

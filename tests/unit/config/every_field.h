@@ -13,6 +13,8 @@ inline constexpr char kEveryField[] = R"(grpc:
   max_concurrent_streams: 500
   max_connection_age: 10m
   drain_timeout: 20s
+  max_pipeline_operations: 100
+  max_pipeline_bytes: 1MiB
 operations:
   listen: 0.0.0.0:9000
 near:

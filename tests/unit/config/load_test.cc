@@ -23,6 +23,8 @@ TEST_F(LoadTest, NeedsNoFile) {
   EXPECT_EQ(settings.grpc.max_concurrent_streams, 1'000);
   EXPECT_EQ(settings.grpc.max_connection_age_ms, 1'800'000);
   EXPECT_EQ(settings.grpc.drain_timeout_ms, 10'000);
+  EXPECT_EQ(settings.grpc.max_pipeline_operations, 4'096);
+  EXPECT_EQ(settings.grpc.max_pipeline_bytes, 8 * kMiB);
   EXPECT_EQ(settings.operations.listen, "127.0.0.1:9090");
   EXPECT_EQ(settings.near.capacity_bytes, 512 * kMiB);
   EXPECT_EQ(settings.near.coherence, NearCoherence::kTracking);
@@ -92,6 +94,8 @@ TEST_F(LoadTest, ReadsEveryField) {
   EXPECT_EQ(settings.grpc.max_concurrent_streams, 500);
   EXPECT_EQ(settings.grpc.max_connection_age_ms, 600'000);
   EXPECT_EQ(settings.grpc.drain_timeout_ms, 20'000);
+  EXPECT_EQ(settings.grpc.max_pipeline_operations, 100);
+  EXPECT_EQ(settings.grpc.max_pipeline_bytes, 1 * kMiB);
   EXPECT_EQ(settings.operations.listen, "0.0.0.0:9000");
   EXPECT_EQ(settings.near.capacity_bytes, 128 * kMiB);
   EXPECT_EQ(settings.near.coherence, NearCoherence::kPubsub);
@@ -261,6 +265,7 @@ TEST_F(LoadTest, NamesTheProblemAndItsPlace) {
       {"grpc: {threads: 257}\n", "larder.yaml:1: grpc.threads: 257, must be 1 to 256"},
       {"grpc: {threads: 99999999999}\n", "larder.yaml:1: grpc.threads: 2147483647, must be 1 to 256"},
       {"grpc: {max_concurrent_streams: 0}\n", "larder.yaml:1: grpc.max_concurrent_streams: 0, must be 1 to 100000"},
+      {"grpc: {max_pipeline_operations: 0}\n", "larder.yaml:1: grpc.max_pipeline_operations: 0, must be 1 to 1000000"},
       {"grpc: {max_request_bytes: 2GiB}\n", "larder.yaml:1: grpc.max_request_bytes: 2GiB, must be 128KiB to 1GiB"},
       {"grpc: {max_response_bytes: 0}\n", "larder.yaml:1: grpc.max_response_bytes: 0, must be 128KiB to 1GiB"},
       {"grpc: {max_connection_age: 1ms}\n", "larder.yaml:1: grpc.max_connection_age: 1ms, must be 1s to 365d"},
