@@ -88,7 +88,7 @@ absl::StatusOr<std::vector<SetCommand>> ToCommands(const v1::BatchSetRequest& re
 
 void CacheOperations::Get(const RequestBody& body, Exchange* exchange) const {
   const RequestBytes request(body);
-  if (!request.ok()) return exchange->Fail(Malformed("larder.v1.GetRequest"));
+  if (!request.ok()) return exchange->Fail(MalformedRequest("larder.v1.GetRequest"));
   const absl::StatusOr<GetCommand> command = ReadGetRequest(request.view());
   if (!command.ok()) return exchange->Fail(command.status());
   engine_->Get(exchange->context(), *command, [this, exchange](absl::StatusOr<GetAnswer> answer) {
@@ -99,7 +99,7 @@ void CacheOperations::Get(const RequestBody& body, Exchange* exchange) const {
 
 void CacheOperations::BatchGet(const RequestBody& body, Exchange* exchange) const {
   const RequestBytes request(body);
-  if (!request.ok()) return exchange->Fail(Malformed("larder.v1.BatchGetRequest"));
+  if (!request.ok()) return exchange->Fail(MalformedRequest("larder.v1.BatchGetRequest"));
   const absl::StatusOr<BatchGetCommand> command = ReadBatchGetRequest(request.view());
   if (!command.ok()) return exchange->Fail(command.status());
   engine_->BatchGet(exchange->context(), *command, [this, exchange](absl::StatusOr<std::vector<BatchGetItem>> items) {

@@ -38,7 +38,7 @@ EncodedOperation Decode(std::string_view bytes) {
     if (is_ambiguous) break;
   }
   if (!fields.ok()) {
-    operation.problem = Malformed("larder.v1.PipelineOperation");
+    operation.problem = MalformedRequest("larder.v1.PipelineOperation");
   } else if (is_ambiguous) {
     // Protobuf would merge them, or take the last. No encoder writes that; here it is nobody's wish.
     operation.problem = absl::InvalidArgumentError("operation: only one may be set");
@@ -59,7 +59,7 @@ absl::StatusOr<size_t> CountOperations(std::string_view message) {
     if (fields.tag() == kOperationsTag) ++count;
     fields.Skip();
   }
-  if (!fields.ok()) return Malformed("larder.v1.PipelineRequest");
+  if (!fields.ok()) return MalformedRequest("larder.v1.PipelineRequest");
   return count;
 }
 

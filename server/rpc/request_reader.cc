@@ -30,7 +30,7 @@ absl::StatusOr<GetCommand> ReadGetRequest(std::string_view bytes) {
     switch (fields.tag()) {
       case BytesTag(Get::kNamespaceFieldNumber):
         command.name_space = fields.ReadBytes();
-        if (!IsValidUtf8(command.name_space)) return Malformed("larder.v1.GetRequest");
+        if (!IsValidUtf8(command.name_space)) return MalformedRequest("larder.v1.GetRequest");
         break;
       case BytesTag(Get::kKeyFieldNumber):
         command.key = fields.ReadBytes();
@@ -51,7 +51,7 @@ absl::StatusOr<GetCommand> ReadGetRequest(std::string_view bytes) {
         fields.Skip();
     }
   }
-  if (!fields.ok()) return Malformed("larder.v1.GetRequest");
+  if (!fields.ok()) return MalformedRequest("larder.v1.GetRequest");
   const absl::StatusOr<bool> from_store = IsFromStore(read_from);
   if (!from_store.ok()) return from_store.status();
   command.from_store = *from_store;
@@ -89,7 +89,7 @@ absl::StatusOr<BatchGetCommand> ReadBatchGetRequest(std::string_view bytes) {
   if (keys > kMaxBatchKeys) {
     return absl::InvalidArgumentError(absl::StrCat("keys: ", keys, ", the limit is ", kMaxBatchKeys));
   }
-  if (!fields.ok() || !is_text) return Malformed("larder.v1.BatchGetRequest");
+  if (!fields.ok() || !is_text) return MalformedRequest("larder.v1.BatchGetRequest");
   const absl::StatusOr<bool> from_store = IsFromStore(read_from);
   if (!from_store.ok()) return from_store.status();
   command.from_store = *from_store;

@@ -73,14 +73,14 @@ std::optional<int64_t> StaleFor(const Request& request) {
 
 }  // namespace
 
-absl::Status Malformed(std::string_view type) {
+absl::Status MalformedRequest(std::string_view type) {
   return absl::InvalidArgumentError(absl::StrCat("the request is not a valid ", std::string(type)));
 }
 
 absl::Status Parse(const RequestBody& body, google::protobuf::MessageLite* message) {
   BodyStream stream(body);
   if (stream.ok() && message->ParseFromZeroCopyStream(stream.get())) return absl::OkStatus();
-  return Malformed(message->GetTypeName());
+  return MalformedRequest(message->GetTypeName());
 }
 
 absl::Status CheckRepeated(const RequestBody& body, int number, size_t limit, std::string_view name) {

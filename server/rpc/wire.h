@@ -19,9 +19,9 @@
 namespace larder {
 
 // INVALID_ARGUMENT naming the message's type, such as `larder.v1.GetRequest`: the bytes are not one.
-absl::Status Malformed(std::string_view type);
+absl::Status MalformedRequest(std::string_view type);
 
-// Malformed if the bytes are not such a message.
+// MalformedRequest if the bytes are not such a message.
 absl::Status Parse(const RequestBody& body, google::protobuf::MessageLite* message);
 inline absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
   return Parse(RequestBody(bytes), message);
