@@ -135,7 +135,7 @@ def test_every_operation_is_answered_as_its_call(client, stream, key):
     hit = stream.do(get=get(key))
     assert (hit.status, hit.value, hit.version, hit.content_type) == (HIT, b"value", written.version, "text/plain")
     unary = client.get(key)
-    for field in ("status", "tier", "freshness", "version", "content_type", "incarnation", "value", "degraded"):
+    for field in ("status", "freshness", "version", "content_type", "incarnation", "value", "degraded"):
         assert getattr(hit, field) == getattr(unary, field), field
     touched = stream.do(touch=cache_pb2.TouchRequest(key=key, ttl_ms=30_000))
     assert (touched.status, touched.version) == (HIT, written.version)
@@ -397,9 +397,8 @@ def test_who_takes_nothing_is_given_nothing_more(start, store, read_from):
     def answered():
         return total(server.metrics(), "cache_pipeline_operations_total", method="Get")
 
-    eventually(
-        lambda: total(server.metrics(), "cache_pipeline_held_total", limit="bytes") >= 1, "the stream being held"
-    )
+    # With Redis by the operations first, and it stays held by the bytes.
+    eventually(lambda: total(server.metrics(), "cache_pipeline_held_total") >= 1, "the stream being held")
     # What waits, what is under way then, a message that gRPC is sending, and what its client has already.
     most = waits // size + under_way + 2 * MIB // size + 8
     eventually(lambda: answered() > 0, "some answers")
