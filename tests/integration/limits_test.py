@@ -189,7 +189,7 @@ def test_a_request_over_the_message_limit_is_refused_by_grpc(client, key):
 
 def test_an_unknown_method_is_unimplemented(client):
     with fails(grpc.StatusCode.UNIMPLEMENTED):
-        client.channel.unary_unary("/larder.v1.Cache/Pipeline")(b"", timeout=client.timeout)
+        client.channel.unary_unary("/larder.v1.Cache/Nothing")(b"", timeout=client.timeout)
 
 
 @pytest.mark.parametrize("read_from", [cache_pb2.READ_FROM_UNSPECIFIED, cache_pb2.READ_FROM_STORE])
