@@ -53,13 +53,13 @@ double Median(std::vector<double> numbers);
 // A client of `server`, whose calls have time.
 std::unique_ptr<Client> ConnectOrDie(const LarderServer& server, ClientOptions options = {});
 
-// A hit of the client's own near cache against a find in a bare absl::flat_hash_map: nanoseconds each, on so many threads
-// at once. `skew`: of Zipf's distribution, 0 for a uniform one.
+// A hit of the client's own near cache against a find in a bare absl::flat_hash_map: nanoseconds each, on so many
+// threads at once. `skew`: of Zipf's distribution, 0 for a uniform one.
 Outcome MeasureNear(const Settings& settings, const Entries& entries, const LarderServer& server, double skew,
                     int threads);
 
-// Gets a second with gathering against the same without it. In chains, in each of which the callback of one GetAsync makes
-// the next one; or on a thread each, which waits for its Get.
+// Gets a second with gathering against the same without it. In chains, in each of which the callback of one GetAsync
+// makes the next one; or on a thread each, which waits for its Get.
 enum class Callers { kChains, kThreads };
 Outcome MeasureGathering(const Settings& settings, const Entries& entries, const LarderServer& server, Callers callers);
 

@@ -109,7 +109,8 @@ void RunLap(const Settings& settings, const Entries& entries, Callers callers, S
 
 }  // namespace
 
-Outcome MeasureGathering(const Settings& settings, const Entries& entries, const LarderServer& server, Callers callers) {
+Outcome MeasureGathering(const Settings& settings, const Entries& entries, const LarderServer& server,
+                         Callers callers) {
   ClientOptions alone;
   alone.gather.enabled = false;
   Side gathered{ConnectOrDie(server)};
