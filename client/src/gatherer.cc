@@ -111,9 +111,20 @@ void Gatherer::SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get
       },
       [this, replica, in_lane, done = std::move(get.done)](const absl::Status& status, v1::GetResponse&& response,
                                                            const CallEnd& end) mutable {
-        if (in_lane) SendNext(replica);
+        const bool keeps_place = in_lane && KeepsPlace(replica);
         std::move(done)(status, response, end);
+        if (keeps_place) SendNext(replica);
       });
+}
+
+bool Gatherer::KeepsPlace(const std::shared_ptr<Replica>& replica) {
+  bool fills_batch = false;
+  {
+    MutexLock lock(&replica->lane().mutex);
+    fills_batch = replica->lane().waiting >= static_cast<size_t>(env_->options.gather.max_keys);
+  }
+  if (fills_batch) SendNext(replica);
+  return !fills_batch;
 }
 
 void Gatherer::SendNext(const std::shared_ptr<Replica>& replica) {
@@ -162,8 +173,9 @@ void Gatherer::SendBatch(const std::shared_ptr<Replica>& replica, Batch batch, b
       },
       [this, replica, in_lane, batch = std::move(batch)](const absl::Status& status, v1::BatchGetResponse&& response,
                                                          const CallEnd& end) mutable {
-        if (in_lane) SendNext(replica);
+        const bool keeps_place = in_lane && KeepsPlace(replica);
         Deliver(replica, std::move(batch), status, response, end);
+        if (keeps_place) SendNext(replica);
       });
 }
 

@@ -16,8 +16,8 @@ namespace larder::internal {
 
 // As Nagle's algorithm does for bytes, without its timer: while fewer than `max_calls` calls are under way to a
 // replica, a Get is sent at once, alone; else it waits for one of them to end, and then goes with all that wait,
-// `max_keys` at most. So a lone caller loses nothing, and many callers share the cost of a call. Thread-safe; never
-// blocks.
+// `max_keys` at most. So a lone caller loses nothing, and many callers share the cost of a call. A call counts as under
+// way until its callbacks have returned, lest the first Gets that those make go alone. Thread-safe; never blocks.
 //
 // A batch has the deadline of its oldest member; those of the others who have time left when it passes go again.
 class Gatherer {
@@ -45,7 +45,11 @@ class Gatherer {
   void Deliver(const std::shared_ptr<Replica>& replica, Batch batch, const absl::Status& status,
                const v1::BatchGetResponse& response, CallEnd end);
   static void Fail(Batch batch, const absl::Status& status);
-  // A call of the lane has ended: what waits goes next.
+  // A call of the lane has ended, and its callbacks are about to run. True: SendNext() is to be called after them,
+  // since Gets that they make, or that come from those they wake, then go together. False: as many waited as a batch
+  // takes, and went.
+  bool KeepsPlace(const std::shared_ptr<Replica>& replica);
+  // What waits goes next, in the place of a call of the lane that has ended.
   void SendNext(const std::shared_ptr<Replica>& replica);
 
   CallEnv* const env_;

@@ -60,7 +60,8 @@ struct NearOptions {
 };
 
 // Gets that are under way together are sent as one BatchGet. One that comes alone is sent at once: nothing is ever
-// delayed in the hope of company.
+// delayed in the hope of company. When a call ends, its callbacks run before what waits is sent, so that what they ask
+// for goes with it; unless a whole batch waits.
 struct GatherOptions {
   bool enabled = true;
   int max_keys = 64;  // of one batch; 2 to 1,000

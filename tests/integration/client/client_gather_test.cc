@@ -161,6 +161,45 @@ TEST_F(ClientGatherTest, ABatchHasNoMoreKeysThanItMay) {
   EXPECT_THAT(sizes, ElementsAre(4, 4, 2));
 }
 
+TEST_F(ClientGatherTest, GetsThatTheCallbacksOfABatchMakeGoTogether) {
+  service_->On(Method::kBatchGet, Echo);
+  const auto client = Connect(OneAtATime());
+  Outcome<MaybeHit> first;
+  Occupy(*client, &first);
+  Tally tally(4);
+  for (int i = 0; i < 4; ++i) {
+    client->GetAsync(absl::StrCat(i), {},
+                     [&client, i, done = tally.Setter(i)](const absl::StatusOr<MaybeHit>&) mutable {
+                       client->GetAsync(absl::StrCat(i, " again"), {}, std::move(done));
+                     });
+  }
+  service_->Release();
+  ASSERT_TRUE(tally.AwaitAll());
+  EXPECT_THAT(tally.codes(), Each(absl::StatusCode::kOk));
+  EXPECT_EQ(service_->arrivals(Method::kGet), 1);
+  const std::vector<Arrival> batches = service_->seen(Method::kBatchGet);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_THAT(KeysOf(batches[1]), ElementsAre("0 again", "1 again", "2 again", "3 again"));
+}
+
+TEST_F(ClientGatherTest, WhatFillsABatchDoesNotWaitForCallbacks) {
+  service_->On(Method::kBatchGet, Echo);
+  service_->On(Method::kGet, InTurn({Answer().Held()}));
+  ClientOptions options = OneAtATime();
+  options.gather.max_keys = 2;
+  const auto client = Connect(options);
+  std::promise<bool> went_first;
+  client->GetAsync("first", {}, [&](const absl::StatusOr<MaybeHit>&) {
+    went_first.set_value(service_->AwaitArrivals(Method::kBatchGet, 1));
+  });
+  ASSERT_TRUE(service_->AwaitArrivals(Method::kGet, 1));
+  Tally tally(2);
+  for (int i = 0; i < 2; ++i) client->GetAsync(absl::StrCat(i), {}, tally.Setter(i));
+  service_->Release();
+  EXPECT_TRUE(went_first.get_future().get());
+  EXPECT_TRUE(tally.AwaitAll());
+}
+
 TEST_F(ClientGatherTest, GetsPastTheNearTierAreNotMixedWithOthers) {
   service_->On(Method::kBatchGet, Echo);
   const auto client = Connect(OneAtATime());
