@@ -118,10 +118,11 @@ void Gatherer::SendAlone(const std::shared_ptr<Replica>& replica, PendingGet get
 }
 
 bool Gatherer::KeepsPlace(const std::shared_ptr<Replica>& replica) {
+  GetLane& lane = replica->lane();
   bool fills_batch = false;
   {
-    MutexLock lock(&replica->lane().mutex);
-    fills_batch = replica->lane().waiting >= static_cast<size_t>(env_->options.gather.max_keys);
+    MutexLock lock(&lane.mutex);
+    fills_batch = lane.waiting >= static_cast<size_t>(env_->options.gather.max_keys);
   }
   if (fills_batch) SendNext(replica);
   return !fills_batch;
