@@ -139,41 +139,20 @@ void JournaledStore::Write(WriteRequest request, StoreCallback<WriteResult> done
 // A caller that tries again until it succeeds is not to lose its value to the replay of what failed before.
 void JournaledStore::PlainWrite(WriteRequest request, StoreCallback<WriteResult> done) {
   if (journal_.empty()) return Send(std::move(request), std::nullopt, std::move(done));
-  std::string name_space = request.name_space;
-  const int64_t deadline = request.deadline_nanos;
   PendingWrite write{std::move(request), std::move(done)};
   const Turn turn = TurnOf(write);
-  if (turn.ticket == 0) return Send(std::move(write.request), turn.position, std::move(write.done));
-  // The erasure takes as long as the store's own timeout says, which may be longer.
-  if (deadline == kNoDeadline) return;
-  parts_.later(deadline,
-               [this, name_space = std::move(name_space), ticket = turn.ticket] { GiveUp(name_space, ticket); });
+  if (!turn.waits) Send(std::move(write.request), turn.position, std::move(write.done));
 }
 
 JournaledStore::Turn JournaledStore::TurnOf(PendingWrite& write) {
   const WriteRequest& request = write.request;
   MutexLock lock(&mutex_);
-  const auto replaying = replaying_.find(request.name_space);
-  if (replaying == replaying_.end() || !replaying->second.keys.contains(request.key)) {
-    return {.position = journal_.BeginSet(request.name_space, request.key)};
+  for (Posting& posting : postings_) {
+    if (posting.name_space != request.name_space || !posting.keys.contains(request.key)) continue;
+    posting.writes.push_back(std::move(write));
+    return {.waits = true};
   }
-  replaying->second.writes.emplace(++last_ticket_, std::move(write));
-  return {.ticket = last_ticket_};
-}
-
-void JournaledStore::GiveUp(const std::string& name_space, uint64_t ticket) {
-  std::map<uint64_t, PendingWrite>::node_type waited;
-  {
-    MutexLock lock(&mutex_);
-    const auto replaying = replaying_.find(name_space);
-    if (replaying == replaying_.end()) return;
-    waited = replaying->second.writes.extract(ticket);
-  }
-  if (waited.empty()) return;
-  PendingWrite& write = waited.mapped();
-  JournalKeys(name_space, {std::move(write.request.key)});
-  std::move(write.done)(absl::DeadlineExceededError(
-      "the call's time was up while its key was being erased, to make up for what failed before"));
+  return {.position = journal_.BeginSet(request.name_space, request.key)};
 }
 
 void JournaledStore::Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done) {
@@ -295,7 +274,7 @@ void JournaledStore::ReplaySoon() {
 void JournaledStore::Replay(const std::string& name_space) {
   {
     MutexLock lock(&mutex_);
-    if (!replaying_.try_emplace(name_space).second) return;
+    if (!replaying_.insert(name_space).second) return;
   }
   // First the time: all that was deferred by then has a number by now.
   const int64_t now = clock_->NowNanos();
@@ -303,7 +282,8 @@ void JournaledStore::Replay(const std::string& name_space) {
 }
 
 void JournaledStore::Step(const Round& round) {
-  std::optional<Journal::Step> step = NextStep(round);
+  Postings::iterator posting;
+  std::optional<Journal::Step> step = NextStep(round, &posting);
   if (!step.has_value()) {
     // An overflow may have put what this round has not sent into a barrier that is yet to come.
     if (listener_ != nullptr && !journal_.HasGroups(round.name_space)) {
@@ -316,28 +296,31 @@ void JournaledStore::Step(const Round& round) {
   }
   if (step->barrier) return SendBarrier(round, *std::move(step));
   if (step->is_groups()) return SendGroups(round, *std::move(step));
-  SendKeys(round, *std::move(step));
+  SendKeys(round, *std::move(step), posting);
 }
 
-// In one with the mark that its keys are being erased, so that a write comes either before it, and its key is left out,
-// or waits.
-std::optional<Journal::Step> JournaledStore::NextStep(const Round& round) {
+// In one with the mark that its keys are chosen: a write of a key that waits in the journal has either begun, and the
+// key is left out, or is sent after the erasure. `posting`: of the step, if that has keys.
+std::optional<Journal::Step> JournaledStore::NextStep(const Round& round, Postings::iterator* posting) {
   MutexLock lock(&mutex_);
   std::optional<Journal::Step> step = journal_.Next(round.name_space, round.position, kStepNames);
-  if (step.has_value()) replaying_[round.name_space].keys.insert(step->keys.begin(), step->keys.end());
+  if (step.has_value() && !step->keys.empty()) {
+    *posting = postings_.insert(postings_.end(), {round.name_space, {step->keys.begin(), step->keys.end()}});
+  }
   return step;
 }
 
-void JournaledStore::EndErasure(const std::string& name_space) {
-  UnderWay ended;
+void JournaledStore::EndPosting(Postings::iterator posting) {
+  std::vector<PendingWrite> writes;
   {
     MutexLock lock(&mutex_);
-    std::swap(ended, replaying_[name_space]);
+    writes.swap(posting->writes);
+    postings_.erase(posting);
   }
-  for (auto& [ticket, write] : ended.writes) PlainWrite(std::move(write.request), std::move(write.done));
+  for (PendingWrite& write : writes) PlainWrite(std::move(write.request), std::move(write.done));
 }
 
-void JournaledStore::SendKeys(const Round& round, Journal::Step step) {
+void JournaledStore::SendKeys(const Round& round, Journal::Step step, Postings::iterator posting) {
   EraseRequest erase{.name_space = round.name_space,
                      .keys = step.keys,
                      .soft_versions = {},
@@ -359,6 +342,7 @@ void JournaledStore::SendKeys(const Round& round, Journal::Step step) {
     replayed_.Add(journal_.Settle(round.name_space, done, round.position));
     Fail(round.name_space);
   });
+  EndPosting(posting);
 }
 
 void JournaledStore::SendGroups(const Round& round, Journal::Step step) {
@@ -392,13 +376,11 @@ void JournaledStore::SendBarrier(const Round& round, Journal::Step step) {
 void JournaledStore::Settle(const Round& round, const Journal::Step& step) {
   fails_.store(false);
   replayed_.Add(journal_.Settle(round.name_space, step, round.position));
-  EndErasure(round.name_space);
   Step(round);
 }
 
 void JournaledStore::Fail(const std::string& name_space) {
   fails_.store(true);
-  EndErasure(name_space);
   End(name_space);
 }
 

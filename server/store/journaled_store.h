@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,9 +53,9 @@ class DeferralListener {
 // As soon as the store is back, the journal is replayed. Until the store has acknowledged that, whatever would trust
 // what it has is refused with UNAVAILABLE for the keys concerned, or the whole namespace where groups are (D3): Read
 // (whose other keys are read), Touch, Lease, Look, and Writes that depend on what is there or was loaded before. Plain
-// Writes pass, and what they acknowledge need not be replayed any more; one whose key is being erased by the replay
-// waits for the end of that erasure, or of its own time. A replay of groups that is on its way already may take out
-// again what they wrote, which is a miss, never an older value.
+// Writes pass, and what they acknowledge need not be replayed any more; one whose key the replay has chosen to erase is
+// sent after that erasure. A replay of groups that is on its way already may take out again what they wrote, and so may
+// an erasure that the store executes out of order: a miss, never an older value.
 class JournaledStore final : public Store {
  public:
   // Runs the task once, at that time of the clock or later, on any thread; or never, if it has been stopped.
@@ -152,14 +153,16 @@ class JournaledStore final : public Store {
     WriteRequest request;
     StoreCallback<WriteResult> done;
   };
-  // What of it is on its way to the store.
-  struct UnderWay {
-    absl::flat_hash_set<std::string> keys = {};    // which are being erased
-    std::map<uint64_t, PendingWrite> writes = {};  // that wait until they have been, in order, by their tickets
+  // Keys that the replay has chosen to erase, until their erasure has its place in the store's queue.
+  struct Posting {
+    std::string name_space;
+    absl::flat_hash_set<std::string> keys;
+    std::vector<PendingWrite> writes = {};  // of those keys, to be sent after it
   };
+  using Postings = std::list<Posting>;
   // The turn of a plain write to go to the store.
   struct Turn {
-    uint64_t ticket = 0;                              // with which it waits; 0: it need not
+    bool waits = false;
     std::optional<uint64_t> position = std::nullopt;  // of its key in the journal, if that is there
   };
 
@@ -170,8 +173,6 @@ class JournaledStore final : public Store {
   void PlainWrite(WriteRequest request, StoreCallback<WriteResult> done);
   // `write` is taken if it must wait.
   Turn TurnOf(PendingWrite& write);
-  // Its time is up, if it waits still.
-  void GiveUp(const std::string& name_space, uint64_t ticket);
   void Send(WriteRequest request, std::optional<uint64_t> position, StoreCallback<WriteResult> done);
   void JournalKeys(const std::string& name_space, const std::vector<std::string>& keys);
   GroupResult DeferGroups(GroupRequest groups);
@@ -182,10 +183,10 @@ class JournaledStore final : public Store {
   void LookAgainLater();
   void Replay(const std::string& name_space);
   void Step(const Round& round);
-  std::optional<Journal::Step> NextStep(const Round& round);
-  void EndErasure(const std::string& name_space);
+  std::optional<Journal::Step> NextStep(const Round& round, Postings::iterator* posting);
+  void EndPosting(Postings::iterator posting);
   void SendGroups(const Round& round, Journal::Step step);
-  void SendKeys(const Round& round, Journal::Step step);
+  void SendKeys(const Round& round, Journal::Step step, Postings::iterator posting);
   void SendBarrier(const Round& round, Journal::Step step);
   // The step was acknowledged: on to the next.
   void Settle(const Round& round, const Journal::Step& step);
@@ -203,10 +204,9 @@ class JournaledStore final : public Store {
   std::atomic<bool> fails_{false};     // the last step of a replay has
   std::atomic<bool> was_away_{false};  // when something was added, and nobody has been told of the end of it
 
-  Mutex mutex_;  // before the journal's
-  uint64_t last_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
-  // One round of a namespace at a time.
-  std::map<std::string, UnderWay, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);
+  Mutex mutex_;                                                           // before the journal's
+  std::set<std::string, std::less<>> replaying_ ABSL_GUARDED_BY(mutex_);  // one round of a namespace at a time
+  Postings postings_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace larder

@@ -36,6 +36,7 @@ class HeldStore final : public Store {
   std::map<std::string, int> erasures;  // of the others while there are any, by key
   bool shared = false;                  // as if others wrote to the store too
   bool away = false;                    // it says of itself that it cannot be reached
+  std::function<void()> before_erase;   // called at the beginning of an Erase, if it is not empty
   std::atomic<int> reads{0};
   std::atomic<int> leases{0};  // that were asked for
   std::atomic<int> touches{0};
@@ -60,6 +61,7 @@ class HeldStore final : public Store {
     Pass<TouchResult>(Lose(std::move(done)), [this, request](auto next) { store_->Touch(request, std::move(next)); });
   }
   void Erase(EraseRequest request, StoreCallback<EraseResult> done) override {
+    if (before_erase) before_erase();
     std::vector<size_t> lost;
     std::vector<std::string> others;
     for (size_t i = 0; i < request.keys.size(); ++i) {

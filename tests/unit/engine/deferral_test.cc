@@ -152,14 +152,7 @@ TEST_F(DeferralTest, AnInvalidationDuringTheReplayOfItsKeyIsReplayedToo) {
   scheduler_.Advance(kSoon);  // executed, not answered
   ASSERT_EQ(held_.held(), 1u);
   held_.hold_answers = false;
-  WriteRequest of_another;
-  of_another.name_space = "shop";
-  of_another.key = "a";
-  EntryMeta meta;
-  meta.version = 2;
-  meta.expires_nanos = clock_.NowNanos() + kDegradedFor;
-  of_another.entry = Entry::Create(meta, "", "2");
-  ASSERT_TRUE(WriteNow(embedded_, std::move(of_another)).ok());
+  ASSERT_TRUE(Set("a", "2").ok());
   LoseStore();
   ASSERT_TRUE(IsDeferred(Key("a")));
   FindStore();
@@ -229,50 +222,21 @@ TEST_F(DeferralTest, ASetThatSucceedsAfterAllIsNotTakenOutByTheReplay) {
   EXPECT_EQ(Get("a", {.from_store = true}), Hit(Tier::kStore, "2"));
 }
 
-// Whether it takes place in the store before the erasure or after it cannot be told.
-TEST_F(DeferralTest, ASetWaitsWhileItsKeyIsErasedByTheReplay) {
-  for (const absl::Status& erasure : {absl::OkStatus(), absl::DeadlineExceededError("short")}) {
-    LoseStore();
-    ASSERT_FALSE(Set("a", "1").ok());
-    FindStore();
-    held_.hold_calls = true;
-    held_.lost_answer = erasure;
-    scheduler_.Advance(kSoon);
-    ASSERT_EQ(held_.held(), 1u);
-    held_.hold_calls = false;
-    held_.lost_answer = absl::OkStatus();
-    absl::StatusOr<SetAnswer> answer = absl::InternalError("no answer yet");
+// Between the choice of the key and the place of its erasure in the store's queue.
+TEST_F(DeferralTest, ASetComesAfterTheErasureThatHasChosenItsKey) {
+  LoseStore();
+  ASSERT_FALSE(Set("a", "1").ok());
+  FindStore();
+  absl::StatusOr<SetAnswer> answer = absl::InternalError("no answer yet");
+  held_.before_erase = [&] {
     engine_.Set({}, {.name_space = "shop", .key = "a", .value = "2"},
                 [&](absl::StatusOr<SetAnswer> got) { answer = std::move(got); });
     EXPECT_EQ(answer.status().code(), absl::StatusCode::kInternal);
     EXPECT_TRUE(Set("b", "1").ok()) << "another key has nothing to wait for";
-    held_.Release();
-    ASSERT_TRUE(answer.ok()) << answer.status();
-    scheduler_.Advance(kSoon);
-    EXPECT_EQ(Get("a", {.from_store = true}), Hit(Tier::kStore, "2"));
-  }
-}
-
-// The store may take longer over the erasure than the caller has.
-TEST_F(DeferralTest, ASetWaitsForTheErasureNoLongerThanItsCaller) {
-  LoseStore();
-  ASSERT_FALSE(Set("a", "1").ok());
-  FindStore();
-  held_.hold_calls = true;
+  };
   scheduler_.Advance(kSoon);
-  ASSERT_EQ(held_.held(), 1u);
-  held_.hold_calls = false;
-  absl::StatusOr<SetAnswer> answer = absl::InternalError("no answer yet");
-  engine_.Set({.deadline_nanos = clock_.NowNanos() + kSoon}, {.name_space = "shop", .key = "a", .value = "2"},
-              [&](absl::StatusOr<SetAnswer> got) { answer = std::move(got); });
-  scheduler_.Advance(kSoon - 1);
-  EXPECT_EQ(answer.status().code(), absl::StatusCode::kInternal);
-  scheduler_.Advance(1);
-  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
-  held_.Release();
-  EXPECT_EQ(Get("a"), Unavailable()) << "it failed after that erasure had begun";
-  scheduler_.Advance(kSoon);
-  EXPECT_EQ(Get("a"), Miss());
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(Get("a", {.from_store = true}), Hit(Tier::kStore, "2"));
 }
 
 TEST_F(DeferralTest, WhatTheStoreRefusedIsNoUnknownOutcome) {
